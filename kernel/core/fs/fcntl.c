@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* Descriptors: copies of them, their flags, and ioctl(2)s that do not depend on what is behind them. */
+#include "sys/syscall.h"
+#include "vfs.h"
+
+SYSCALL(dup)
+{
+    struct file *f = fd_get_raw((int)a0);
+
+    return f ? fd_install(f, false, 0) : -EBADF;
+}
+
+SYSCALL(dup2)
+{
+    struct file *f = fd_get_raw((int)a0);
+
+    if (!f)
+        return -EBADF;
+    if ((int)a0 == (int)a1) {
+        file_put(f);
+        return (int)a1;
+    }
+    return fd_install_at(f, false, (int)a1);
+}
+
+SYSCALL(dup3)
+{
+    struct file *f;
+
+    if (a2 & ~(u64)O_CLOEXEC || (int)a0 == (int)a1)
+        return -EINVAL;
+    f = fd_get_raw((int)a0);
+    return f ? fd_install_at(f, a2 & O_CLOEXEC, (int)a1) : -EBADF;
+}
+
+#define F_DUPFD 0u
+#define F_GETFD 1u
+#define F_SETFD 2u
+#define F_GETFL 3u
+#define F_SETFL 4u
+#define F_GETLK 5u
+#define F_SETLK 6u
+#define F_SETLKW 7u
+#define F_SETOWN 8u
+#define F_GETOWN 9u
+#define F_SETSIG 10u
+#define F_GETSIG 11u
+#define F_OFD_GETLK 36u
+#define F_OFD_SETLK 37u
+#define F_OFD_SETLKW 38u
+#define F_SETLEASE 1024u
+#define F_GETLEASE 1025u
+#define F_NOTIFY 1026u
+#define DN_MULTISHOT 0x80000000u
+#define F_DUPFD_CLOEXEC 1030u
+#define F_SETPIPE_SZ 1031u
+#define F_GETPIPE_SZ 1032u
+#define FD_CLOEXEC 1
+#define F_UNLCK 2
+
+#define SETFL_MASK (u32)(O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME)
+
+static s64 fcntl_dup(int fd, u64 lowest, bool cloexec)
+{
+    struct file *f;
+
+    if (lowest >= fd_limit())
+        return -EINVAL;
+    f = fd_get_raw(fd);
+    return f ? fd_install(f, cloexec, (int)lowest) : -EBADF;
+}
+
+static s64 fcntl_file(struct file *f, u32 cmd, u64 arg)
+{
+    switch (cmd) {
+    case F_GETFL:
+        return f->flags;
+    case F_SETFL:
+        f->flags = (f->flags & ~SETFL_MASK) | ((u32)arg & SETFL_MASK);
+        return 0;
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+        return locks_fcntl(f, cmd, arg);
+    case F_SETOWN: /* nobody is signalled: O_ASYNC does nothing here */
+    case F_GETOWN:
+    case F_GETSIG:
+        return 0;
+    case F_SETSIG:
+        return arg > NSIG ? -EINVAL : 0;
+    case F_GETLEASE:
+        return F_UNLCK;
+    case F_NOTIFY: /* dnotify: nobody is told of anything, so only asking for nothing succeeds */
+        if (!S_ISDIR(f->inode->mode))
+            return -ENOTDIR;
+        return (u32)arg & ~DN_MULTISHOT ? -EINVAL : 0;
+    case F_SETPIPE_SZ: /* pipes take these two where they take ioctls: no ioctl has these numbers */
+    case F_GETPIPE_SZ:
+        if (!S_ISFIFO(f->inode->mode))
+            return -EBADF;
+        if (f->op->ioctl) {
+            long r = f->op->ioctl(f, cmd, arg);
+
+            if (r != -ENOTTY)
+                return r;
+        }
+        return cmd == F_GETPIPE_SZ ? PIPE_SIZE : -EINVAL;
+    default:
+        return -EINVAL;
+    }
+}
+
+SYSCALL(fcntl)
+{
+    struct file *f;
+    u32 cmd = (u32)a1;
+    s64 r;
+
+    switch (cmd) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        return fcntl_dup((int)a0, a2, cmd == F_DUPFD_CLOEXEC);
+    case F_GETFD:
+        return fd_get_cloexec((int)a0);
+    case F_SETFD:
+        return fd_set_cloexec((int)a0, a2 & FD_CLOEXEC);
+    }
+    f = cmd == F_GETFL ? fd_get_raw((int)a0) : fd_get((int)a0);
+    if (!f)
+        return -EBADF;
+    r = fcntl_file(f, cmd, a2);
+    file_put(f);
+    return r;
+}
+
+/* ---- ioctl ---- */
+
+#define FIONREAD 0x541bu
+#define FIONBIO 0x5421u
+#define FIONCLEX 0x5450u
+#define FIOCLEX 0x5451u
+#define FIOASYNC 0x5452u
+#define FIOQSIZE 0x5460u
+
+static s64 ioctl_flag(struct file *f, u64 arg, u32 flag)
+{
+    s32 on;
+
+    if (copy_from_user(&on, (const void __user *)arg, sizeof(on)))
+        return -EFAULT;
+    f->flags = on ? f->flags | flag : f->flags & ~flag;
+    return 0;
+}
+
+static s64 ioctl_file(struct file *f, u32 cmd, u64 arg)
+{
+    s64 size;
+    s32 left;
+    int r;
+
+    switch (cmd) {
+    case FIONBIO:
+        return ioctl_flag(f, arg, O_NONBLOCK);
+    case FIOASYNC:
+        return ioctl_flag(f, arg, O_ASYNC);
+    case FIONREAD:
+        if (!S_ISREG(f->inode->mode))
+            break;
+        r = inode_refresh(f->inode);
+        if (r < 0)
+            return r;
+        left = (s32)((s64)f->inode->size - f->pos);
+        return copy_to_user((void __user *)arg, &left, sizeof(left)) ? -EFAULT : 0;
+    case FIOQSIZE:
+        if (!S_ISREG(f->inode->mode) && !S_ISDIR(f->inode->mode))
+            break;
+        r = inode_refresh(f->inode);
+        if (r < 0)
+            return r;
+        size = (s64)f->inode->size;
+        return copy_to_user((void __user *)arg, &size, sizeof(size)) ? -EFAULT : 0;
+    }
+    return f->op->ioctl ? f->op->ioctl(f, cmd, arg) : -ENOTTY;
+}
+
+SYSCALL(ioctl)
+{
+    struct file *f = fd_get((int)a0);
+    u32 cmd = (u32)a1;
+    s64 r;
+
+    if (!f)
+        return -EBADF;
+    if (cmd == FIOCLEX || cmd == FIONCLEX)
+        r = fd_set_cloexec((int)a0, cmd == FIOCLEX);
+    else
+        r = ioctl_file(f, cmd, a2);
+    file_put(f);
+    return r;
+}

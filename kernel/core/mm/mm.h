@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* Address spaces: the list of mappings (vma), and the calls that change it. */
+#ifndef CORE_MM_H
+#define CORE_MM_H
+
+#include "kernel.h"
+#include "machine.h"
+
+struct file;
+
+#define MAP_SHARED 0x01u
+#define MAP_PRIVATE 0x02u
+#define MAP_SHARED_VALIDATE 0x03u
+#define MAP_TYPE 0x0fu
+#define MAP_FIXED 0x10u
+#define MAP_ANONYMOUS 0x20u
+#define MAP_GROWSDOWN 0x100u
+#define MAP_NORESERVE 0x4000u
+#define MAP_POPULATE 0x8000u
+#define MAP_STACK 0x20000u
+#define MAP_FIXED_NOREPLACE 0x100000u
+
+/* A mapping, [start, end). Kept sorted in mm->vmas, never overlapping. */
+struct vma {
+    u64 start, end;
+    u32 prot;  /* PROT_* */
+    u32 flags; /* VMA_* */
+    struct file *file; /* shown in /proc/self/maps; NULL: anonymous */
+    u64 pgoff;         /* bytes into the file */
+    u64 image_offset;  /* VMA_IMAGE: bytes into the root image that start maps */
+};
+#define VMA_SHARED 1u
+#define VMA_IMAGE 2u   /* pages come from the root image, privately */
+#define VMA_WRITTEN 4u /* was writable at some time: pages may differ from the image */
+#define VMA_LAZY 8u    /* large anonymous memory: made writable, and charged, a COMMIT_CHUNK at a time */
+#define VMA_STACK 16u
+
+#define VDSO_ADDR (THAW_USER_END - (512ul << 10)) /* where execve puts it */
+
+struct mm {
+    u32 refs;
+    struct vma *vmas; /* sorted array */
+    u32 nr_vmas, cap_vmas;
+    u64 start_brk, brk;
+    u64 start_stack;
+    u64 mmap_base; /* new mappings go below, downwards */
+    u64 arg_start, arg_end, env_start, env_end;
+    u64 start_code, end_code, start_data, end_data;
+    u64 total_vm; /* bytes mapped */
+    u64 auxv[48];
+    void *machine;
+};
+
+struct mm *mm_create(void);
+void mm_get(struct mm *mm);
+void mm_put(struct mm *mm);
+struct vma *mm_find_vma(struct mm *mm, u64 addr); /* the one that holds addr, or the first above, or NULL */
+
+/* mmap(2) of the current process; address or -errno. file may be NULL; off in bytes. */
+s64 mm_mmap(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off);
+int mm_munmap(struct mm *mm, u64 addr, u64 len);
+int mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot);
+s64 mm_brk(u64 brk); /* the break that now holds, as the system call */
+s64 mm_mremap(u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr);
+int mm_madvise(u64 addr, u64 len, int advice);
+/* A fault at addr: true if the access may be tried again (or the process is now ending for want of memory). */
+bool mm_fault(u64 addr, bool write);
+
+/* Replaces the current process's program (execve). path absolute or relative to cwd. On success regs are set.
+ * argv and envp are kernel copies, NULL-terminated. */
+int exec_program(const char *path, char *const argv[], char *const envp[], struct pt_regs *regs);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CORE_SNAPSHOT_H
+#define CORE_SNAPSHOT_H
+
+#include "kernel.h"
+#include "thaw_abi.h"
+
+/* int $0x80 with eax=35: THAW_SNAPSHOT_TAKEN, THAW_SNAPSHOT_RESTORED or -errno (-ENOSYS: no snapshot is wanted here;
+ * -EALREADY: the second call; -EBUSY: more than one thread is alive). */
+s64 snapshot_syscall(void);
+
+/* Adds a piece of memory to the list for the monitor: for the machine's own memory. -E2BIG: too many. */
+int snapshot_add_region(u64 start, u64 len, u64 offset, u32 prot, u32 kind);
+
+#endif
