@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/* Address spaces: the host's mmap and its kin do the work. RLIMIT_DATA, set by the monitor, is the memory limit. */
+#include "process.h"
+
+#include "mm.h"
+
+#define MAP_HERE (HOST_MAP_PRIVATE | HOST_MAP_FIXED)
+
+static int host_prot(u32 prot)
+{
+    return (prot & PROT_READ ? HOST_PROT_READ : 0) | (prot & PROT_WRITE ? HOST_PROT_WRITE : 0) |
+           (prot & PROT_EXEC ? HOST_PROT_EXEC : 0);
+}
+
+static int check(s64 ret) { return ret < 0 && ret > -4096 ? (int)ret : 0; }
+
+int machine_map_anon(struct mm *mm, u64 addr, u64 len, u32 prot)
+{
+    return check(host_syscall(HOST_mmap, addr, len, (u64)host_prot(prot), MAP_HERE | HOST_MAP_ANONYMOUS, (u64)-1, 0));
+}
+
+int machine_map_image(struct mm *mm, u64 addr, u64 len, u32 prot, u64 offset)
+{
+    return check(host_syscall(HOST_mmap, addr, len, (u64)host_prot(prot), MAP_HERE, THAW_FD_IMAGE, offset));
+}
+
+int machine_unmap(struct mm *mm, u64 addr, u64 len) { return check(host_syscall(HOST_munmap, addr, len, 0, 0, 0, 0)); }
+
+int machine_protect(struct mm *mm, u64 addr, u64 len, u32 prot)
+{
+    return check(host_syscall(HOST_mprotect, addr, len, (u64)host_prot(prot), 0, 0, 0));
+}
+
+int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len)
+{
+    return check(
+        host_syscall(HOST_mremap, old, old_len, new_len, HOST_MREMAP_MAYMOVE | HOST_MREMAP_FIXED, new_addr, 0));
+}
+
+int machine_discard(struct mm *mm, u64 addr, u64 len)
+{
+    return check(host_syscall(HOST_madvise, addr, len, HOST_MADV_DONTNEED, 0, 0, 0));
+}
+
+void machine_advise_huge(struct mm *mm, u64 addr, u64 len)
+{
+    host_syscall(HOST_madvise, addr, len, HOST_MADV_HUGEPAGE, 0, 0, 0);
+}
+
+int machine_heap_grow(u64 addr, u64 len) { return machine_map_anon(NULL, addr, len, PROT_READ | PROT_WRITE); }
+
+const void *machine_image(void) { return boot->image_size ? (const void *)THAW_IMAGE_ADDR : NULL; }
+
+#define HOST_USER_END 0x00007ffffffff000ull
+
+static s64 unmap_between(u64 from, u64 to)
+{
+    return to > from ? host_syscall(HOST_munmap, from, to - from, 0, 0, 0, 0) : 0;
+}
+
+/* What the monitor's child left behind goes: everything but the window and the host's vDSO. */
+void memory_init(void)
+{
+    u64 vdso = boot->vdso.start ? boot->vdso.start : THAW_WINDOW_END;
+    u64 vdso_end = boot->vdso.start ? boot->vdso.end : THAW_WINDOW_END;
+    s64 err = unmap_between(0, THAW_WINDOW_START);
+
+    err = err ? err : unmap_between(THAW_WINDOW_END, vdso);
+    err = err ? err : unmap_between(vdso_end, HOST_USER_END);
+    if (err)
+        panic("munmap of the monitor's memory: error %ld", (long)-err);
+    if (boot->image_size) {
+        s64 p = host_syscall(HOST_mmap, THAW_IMAGE_ADDR, page_align(boot->image_size), HOST_PROT_READ,
+                             HOST_MAP_SHARED | HOST_MAP_FIXED, THAW_FD_IMAGE, 0);
+        if (p != (s64)THAW_IMAGE_ADDR)
+            panic("mmap of the image: error %ld", (long)-p);
+    }
+}
+
+/* The regions come from a snapshot that the monitor has checked: none overlaps another or lies where it must not. */
+void memory_restore(void)
+{
+    const struct thaw_region *r = (const void *)((const char *)boot + boot->region_off);
+
+    for (u32 i = 0; i < boot->region_count; i++, r++) {
+        s64 ret;
+        switch (r->kind) {
+        case THAW_REGION_ZERO:
+            ret = machine_map_anon(NULL, r->start, r->len, r->prot);
+            break;
+        case THAW_REGION_IMAGE:
+            ret = machine_map_image(NULL, r->start, r->len, r->prot, r->offset);
+            break;
+        case THAW_REGION_DATA:
+            ret = check(host_syscall(HOST_mmap, r->start, r->len, (u64)host_prot(r->prot), MAP_HERE, THAW_FD_SNAPSHOT,
+                                     r->offset));
+            break;
+        default: /* a hint: an older host that knows it not takes its faults one by one */
+            host_syscall(HOST_madvise, r->start, r->len,
+                         r->prot & PROT_WRITE ? HOST_MADV_POPULATE_WRITE : HOST_MADV_POPULATE_READ, 0, 0, 0);
+            ret = 0;
+        }
+        if (ret)
+            panic("restore of memory at %#lx, %lu bytes: error %ld", (unsigned long)r->start, (unsigned long)r->len,
+                  (long)-ret);
+    }
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside the process machine: a kernel that runs as a confined host process. */
+#ifndef PROCESS_H
+#define PROCESS_H
+
+#include "host.h"
+#include "kernel.h"
+#include "machine.h"
+#include "task.h"
+
+/* At the bottom of each kernel stack; found by masking the stack pointer. Offsets are known to entry.S. */
+struct thread_info {
+    struct task *task;
+    u32 kicked; /* look at signals before going to user mode or to sleep */
+    u32 wake;   /* counts wakes; the word the thread sleeps on */
+    struct host_ucontext *uc; /* user mode's registers: the outermost signal frame */
+    struct pt_regs *regs;
+    u32 wake_seen;  /* wake at machine_block_prepare() */
+    u32 blocked;    /* asleep or about to be, the lock given up */
+    u32 in_poll;    /* asleep in ppoll rather than on the futex */
+    s32 host_tid;
+    u32 slot;
+    u16 console_events[3]; /* for the next machine_block() */
+};
+#define TI_KICKED 8
+_Static_assert(offsetof(struct thread_info, kicked) == TI_KICKED, "entry.S knows this offset");
+
+static inline struct thread_info *thread_info(void)
+{
+    return (struct thread_info *)((u64)__builtin_frame_address(0) & ~(KSTACK_SIZE - 1));
+}
+
+static inline bool in_kernel_text(u64 rip) { return rip >= THAW_KERNEL_ADDR && rip < THAW_KERNEL_END; }
+static inline bool is_user_range(u64 addr, u64 len)
+{
+    return addr >= THAW_USER_START && addr <= THAW_USER_END && len <= THAW_USER_END - addr;
+}
+
+/* A constant, not a variable: a snapshot must not be able to move it. */
+#define boot ((struct thaw_boot *)THAW_BOOT_ADDR)
+extern s32 host_pid;
+
+/* ---- entry.S ---- */
+extern char kernel_start[], kernel_text_end[], kernel_rodata_end[], kernel_data_end[], kernel_bss_end[];
+extern char host_intr_start[], host_intr_end[], host_intr_eintr[];
+extern char signal_restorer[], signal_restorer_end[];
+/* A host system call that a kick ends with -EINTR, even one that came just before it. */
+s64 host_syscall_intr(long nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5, u32 *kicked);
+/* Goes to user mode through the frame at uc; never returns. */
+void enter_user(struct host_ucontext *uc) __noreturn;
+/* A second return, as setjmp has it. */
+struct resume_context {
+    u64 rbx, rbp, r12, r13, r14, r15, rsp, rip;
+};
+int resume_save(struct resume_context *ctx);
+void resume_jump(const struct resume_context *ctx, int value) __noreturn;
+/* On a new thread's stack, whose first word is the frame. */
+s64 host_clone(u64 flags, void *stack, u32 *parent_tid, u32 *child_tid, u64 tls);
+
+/* ---- uaccess.S: bytes not copied ---- */
+u64 uaccess_copy(void *dst, const void *src, u64 n);
+u64 uaccess_clear(void *dst, u64 n);
+u64 uaccess_load_u32(u32 *dst, const u32 *src);
+u64 uaccess_cmpxchg_u32(u32 *addr, u32 old, u32 new, u32 *seen);
+
+/* ---- trap.c ---- */
+void trap_init(void);
+/* What came in from the host since: signals for the program, the timer. Under the lock. */
+void trap_drain(void);
+
+/* ---- monitor.c: after a restore no call is under way ---- */
+void monitor_call_reset(void);
+
+/* ---- thread.c ---- */
+struct thread_info *kstack_alloc(void);
+void thread_resume_first(void);
+
+/* ---- memory.c ---- */
+void memory_init(void);
+void memory_restore(void);
+
+/* ---- clock.c ---- */
+u64 host_clock(int id);
+void clock_init(void);
+void clock_freeze(void); /* before a snapshot */
+void clock_thaw(void);   /* after a restore: monotonic time goes on from where it was frozen */
+u64 clock_to_host(u64 guest_monotonic);
+
+#endif
