@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: MIT
+#
+#   make            build/thaw, the kernel, the Python launcher and the image `python`
+#   make hello      everything on a fresh machine, then a real program, cold and restored
+#   make test       unit and end-to-end tests (SAN=1: with address and undefined-behaviour sanitizers)
+#   make bench      the times, side by side        make soak   the long runs
+#   make lint       clang-format, clang-tidy, cppcheck
+#   make install    PREFIX=/usr/local DESTDIR=
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+SAN ?=
+
+BUILD := build$(if $(SAN),-san)
+CC := gcc
+MUSL_CC := musl-gcc
+OBJCOPY := objcopy
+HOST_CC := gcc
+
+.PHONY: all kernel thaw libthaw unit-tests guest-tests deps hello test bench soak lint install clean
+.DELETE_ON_ERROR:
+all: thaw kernel libthaw python-image
+
+# ---- the guest's kernel ----
+
+KERNEL_SRC := $(sort $(shell find kernel/core kernel/process -name '*.c' -o -name '*.S'))
+# entry.c and entry.S lie side by side: the latter becomes entry.S.o.
+KERNEL_OBJ := $(patsubst %,$(BUILD)/%.o,$(patsubst %.c,%,$(KERNEL_SRC)))
+KERNEL_INC := -Iinclude -Ikernel -Ikernel/core -Ikernel/core/fs -Ikernel/core/mm -Ikernel/core/proc -Ikernel/core/net \
+	-Ikernel/core/sys -Ikernel/core/lib -Ikernel/process
+KERNEL_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffreestanding -fno-stack-protector \
+	-fno-pic -no-pie -mcmodel=large -mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none \
+	-fno-omit-frame-pointer -fno-strict-aliasing -fno-tree-loop-distribute-patterns -MMD -MP $(KERNEL_INC)
+
+kernel: $(BUILD)/kernel-process.elf
+
+$(BUILD)/kernel/%.o: kernel/%.c
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/kernel/%.S.o: kernel/%.S
+	@mkdir -p $(@D)
+	$(CC) $(KERNEL_CFLAGS) -Wa,-I$(BUILD)/kernel -c -o $@ $<
+
+$(BUILD)/kernel/core/proc/vdso.S.o: $(BUILD)/kernel/vdso.so
+
+$(BUILD)/kernel/vdso.so: kernel/vdso/vdso.c kernel/vdso/vdso.lds include/thaw_abi.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -ffreestanding -fPIC -fno-stack-protector -fcf-protection=none \
+		-fno-asynchronous-unwind-tables -mgeneral-regs-only -Iinclude -shared -nostdlib -s -Wl,--build-id=none \
+		-Wl,-soname=linux-vdso.so.1 -Wl,--hash-style=both -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 \
+		-T kernel/vdso/vdso.lds -o $@ $<
+
+$(BUILD)/kernel-process.elf: $(KERNEL_OBJ) kernel/process/kernel.lds
+	$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
+		-Wl,-z,max-page-size=4096 -T kernel/process/kernel.lds -o $@ $(KERNEL_OBJ)
+
+$(BUILD)/kernel-process.bin: $(BUILD)/kernel-process.elf
+	$(OBJCOPY) -O binary $< $@
+
+# ---- tools that run while building ----
+
+$(BUILD)/tools/gen-monitor-filter: tools/gen-monitor-filter.c
+	@mkdir -p $(@D)
+	$(HOST_CC) -O1 -Wall -Wextra -Werror -o $@ $< -lseccomp
+
+$(BUILD)/tools/file-id: tools/file-id.c
+	@mkdir -p $(@D)
+	$(HOST_CC) -O2 -Wall -Wextra -Werror -o $@ $<
+
+$(BUILD)/generated/monitor_filter.h: $(BUILD)/tools/gen-monitor-filter
+	@mkdir -p $(@D)
+	$< >$@
+
+$(BUILD)/generated/kernel_build_id.h: $(BUILD)/tools/file-id $(BUILD)/kernel-process.bin
+	@mkdir -p $(@D)
+	$^ >$@
+
+GENERATED := $(BUILD)/generated/monitor_filter.h $(BUILD)/generated/kernel_build_id.h
+
+# ---- the monitor: with musl as the static command, with the host's libc as a library and for the tests ----
+
+MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S
+COMMAND_SRC := monitor/main.c monitor/command.c monitor/command_%.c monitor/confine.c monitor/options.c \
+	monitor/script.c monitor/stats.c
+LIBTHAW_SRC := $(filter-out $(COMMAND_SRC),$(MONITOR_SRC))
+MUSL_OBJ := $(patsubst monitor/%,$(BUILD)/musl/%.o,$(basename $(MONITOR_SRC)))
+HOST_OBJ := $(patsubst monitor/%,$(BUILD)/host/%.o,$(basename $(MONITOR_SRC)))
+LIBTHAW_OBJ := $(patsubst monitor/%,$(BUILD)/host/%.o,$(basename $(LIBTHAW_SRC)))
+
+MONITOR_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-format-truncation -MMD -MP -Iinclude -Imonitor \
+	-I$(BUILD)/generated
+# musl brings no kernel headers; xxhash.h is a header alone.
+MUSL_CFLAGS := $(MONITOR_CFLAGS) -fno-pie -fno-asynchronous-unwind-tables -fstack-protector-strong -ffunction-sections \
+	-fdata-sections -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+# One mapping for code and read-only data, none to be remapped at start: a start is measured in microseconds.
+MUSL_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,noexecstack \
+	-Wl,--build-id=none
+comma := ,
+SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+HOST_CFLAGS := $(MONITOR_CFLAGS) $(SAN_FLAGS) -fPIC
+
+thaw: $(BUILD)/thaw
+libthaw: $(BUILD)/libthaw.a
+
+$(BUILD)/musl/%.o: monitor/%.c | $(GENERATED)
+	@mkdir -p $(@D)
+	$(MUSL_CC) $(MUSL_CFLAGS) -c -o $@ $<
+
+$(BUILD)/host/%.o: monitor/%.c | $(GENERATED)
+	@mkdir -p $(@D)
+	$(HOST_CC) $(HOST_CFLAGS) -c -o $@ $<
+
+$(BUILD)/musl/kernel_blob.o $(BUILD)/host/kernel_blob.o: monitor/kernel_blob.S $(BUILD)/kernel-process.bin \
+		$(BUILD)/generated/kernel_build_id.h
+	@mkdir -p $(@D)
+	$(HOST_CC) -I$(BUILD)/generated -Wa,-I$(BUILD) -c -o $@ $<
+
+# One object, whose only names are the public ones.
+$(BUILD)/libthaw.a: $(LIBTHAW_OBJ)
+	rm -f $@
+	$(LD) -r -o $(BUILD)/libthaw.o $^
+	$(OBJCOPY) --wildcard --keep-global-symbol='thaw_*' $(BUILD)/libthaw.o
+	ar rcs $@ $(BUILD)/libthaw.o
+
+ifeq ($(SAN),)
+$(BUILD)/thaw: $(MUSL_OBJ)
+	$(MUSL_CC) $(MUSL_LDFLAGS) -o $@ $^
+else
+$(BUILD)/thaw: $(HOST_OBJ)
+	$(HOST_CC) $(SAN_FLAGS) -o $@ $^
+endif
+
+# ---- Python: the launcher and the image ----
+
+.PHONY: python-image
+ifeq ($(SAN),)
+-include python/python.mk
+python-image: $(BUILD)/images/python.json
+
+$(BUILD)/images/python.json: $(BUILD)/images/python.erofs | $(BUILD)/thaw
+	$(BUILD)/thaw image seal $<
+else
+# What runs inside a sandbox is the same with sanitizers around it.
+python-image:
+	$(MAKE) SAN= python-image
+	ln -sfn ../build/images $(BUILD)/images
+endif
+
+# ---- tests ----
+
+UNIT_TESTS := $(patsubst tests/unit/%.c,$(BUILD)/tests/unit/%,$(wildcard tests/unit/test_*.c))
+GUEST_TESTS := $(patsubst tests/guest/%.c,$(BUILD)/tests/guest/%,$(wildcard tests/guest/*.c))
+
+unit-tests: $(UNIT_TESTS)
+guest-tests: $(GUEST_TESTS)
+
+# main() is the test's own.
+UNIT_OBJ := $(filter-out $(BUILD)/host/main.o,$(HOST_OBJ))
+
+$(BUILD)/tests/unit/%: tests/unit/%.c $(UNIT_OBJ)
+	@mkdir -p $(@D)
+	$(HOST_CC) $(HOST_CFLAGS) -MF $@.d -Itests/unit -o $@ $< $(UNIT_OBJ) -lcmocka
+
+# Programs that run inside a sandbox: static, without the sanitizers.
+$(BUILD)/tests/guest/%: tests/guest/%.c
+	@mkdir -p $(@D)
+	$(MUSL_CC) -std=gnu17 -O2 -g -Wall -Wextra -Werror -static -no-pie -fno-pie -Iinclude -MMD -MP -MF $@.d \
+		-idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu -o $@ $<
+
+-include $(wildcard tests/*.mk)
+
+deps:
+	@scripts/install-deps.sh
+
+RUN_ENV = BUILD=$(BUILD) THAW=$(CURDIR)/$(BUILD)/thaw SAN=$(SAN)
+
+hello: deps
+	@$(MAKE) --no-print-directory all
+	@$(RUN_ENV) sh scripts/hello.sh
+
+test: deps
+	@$(MAKE) --no-print-directory all unit-tests guest-tests
+	@$(RUN_ENV) bash tests/run.sh
+
+soak: deps
+	@$(MAKE) --no-print-directory all unit-tests guest-tests
+	@$(RUN_ENV) bash tests/soak.sh
+
+bench: deps
+	@$(MAKE) --no-print-directory all
+	@$(RUN_ENV) sh bench/run.sh
+
+lint: $(GENERATED)
+	@$(RUN_ENV) sh scripts/lint.sh
+
+# ---- installing ----
+
+install: all
+	install -D -m 0755 $(BUILD)/thaw $(DESTDIR)$(PREFIX)/bin/thaw
+	install -D -m 0644 $(BUILD)/images/python.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python.erofs
+	install -D -m 0644 $(BUILD)/images/python.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python.json
+	install -D -m 0644 $(BUILD)/libthaw.a $(DESTDIR)$(PREFIX)/lib/libthaw.a
+	install -D -m 0644 include/thaw.h $(DESTDIR)$(PREFIX)/include/thaw.h
+	install -D -m 0644 docs/thaw.1 $(DESTDIR)$(PREFIX)/share/man/man1/thaw.1
+
+clean:
+	rm -rf build build-san
+
+-include $(KERNEL_OBJ:.o=.d) $(MUSL_OBJ:.o=.d) $(HOST_OBJ:.o=.d) $(UNIT_TESTS:%=%.d) $(GUEST_TESTS:%=%.d)

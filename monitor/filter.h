@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef MONITOR_FILTER_H
+#define MONITOR_FILTER_H
+
+#include <linux/filter.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#define FILTER_MAX 256
+
+/* Writes the seccomp filter of a sandbox process to prog (FILTER_MAX entries): what docs/security.md lists. pid is the
+ * sandbox's own. Number of instructions. */
+size_t filter_build(struct sock_filter *prog, pid_t pid);
+
+#endif

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside libthaw: a started sandbox, and what a machine back end does for it. */
+#ifndef MONITOR_SANDBOX_H
+#define MONITOR_SANDBOX_H
+
+#include "thaw.h" /* struct thaw_error: one clear line for the user, and an exit status */
+#include "thaw_abi.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Fills *err, returns -1. */
+int thaw_error_set(struct thaw_error *err, int exit_status, int error, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+struct share_set; /* share.c: the host directories a sandbox may reach, and its open handles on them */
+struct snapshot_key;
+struct trained;
+struct snapshot;  /* snapshot.c: an open, checked snapshot file */
+
+/* What a start needs. Descriptors stay the caller's. */
+struct sandbox_config {
+    int stdio[3];
+    int image_fd; /* -1: share 0 is the root */
+    uint64_t image_size;
+    uint64_t memory_limit;
+    const struct thaw_request *request; /* request->size bytes */
+    struct share_set *shares;
+    int preload_share; /* the file that the program will read first; -1: not known */
+    const char *preload_path; /* in that share */
+    const struct snapshot *restore; /* NULL: cold boot */
+    const struct snapshot_key *key; /* what a snapshot made by this start will be good for; with snapshot_to */
+    const char *snapshot_to;        /* cold boot: path to write the snapshot to, if the guest asks; or NULL */
+    bool strace, harden, train;
+};
+
+struct sandbox {
+    pid_t pid;
+    int pidfd;   /* becomes readable when the sandbox process has ended */
+    int control; /* SOCK_SEQPACKET to the kernel */
+    struct thaw_boot *boot; /* shared with the sandbox: everything in it is untrusted */
+    uint32_t region_off;    /* what boot->region_off was set to */
+    struct share_set *shares;
+    const struct sandbox_config *config;
+    bool snapshot_made;
+    uint64_t pages_populated, pages_mapped, snapshot_us;
+    struct trained *trained; /* training run: where process_trained() puts what it saw */
+    /* Called (unless NULL) when the snapshot call has been served, before its reply lets the guest go on. */
+    void (*snapshot_served)(void *arg);
+    void *snapshot_served_arg;
+};
+
+/* ---- process.c ---- */
+int process_start(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err);
+/* Serves THAW_CALL_SNAPSHOT: writes, syncs and renames config->snapshot_to, after a training run. Returns the reply's ret. */
+int64_t process_snapshot(struct sandbox *sb, const struct thaw_call *call, struct thaw_error *err);
+/* Serves THAW_CALL_TRAINED. */
+int64_t process_trained(struct sandbox *sb, const struct thaw_call *call);
+/* Kills what is still alive, waits, frees. wstatus as of waitpid, may be NULL. */
+void process_stop(struct sandbox *sb, int *wstatus);
+
+/* ---- control.c: reads one packet from sb->control, checks it, has it served, answers. -1: the peer is gone or broke
+ * the protocol (err says how). ---- */
+int control_serve(struct sandbox *sb, struct thaw_error *err);
+
+/* ---- share.c ---- */
+struct share_set *share_set_create(void);
+void share_set_free(struct share_set *set);
+/* Opens host_path (a directory or a file) as the next share; its number, or -1 with err. */
+int share_add(struct share_set *set, const char *host_path, bool rdonly, struct thaw_error *err);
+/* Serves one file call; data is call->len bytes, reply has room for THAW_CALL_DATA_MAX bytes; *reply_len is set. */
+int64_t share_serve(struct share_set *set, const struct thaw_call *call, const void *data, void *reply, uint32_t *reply_len);
+
+/* ---- answers.c: serves the calls that reading a file of share takes, and writes their answers to buf; bytes used ---- */
+size_t answers_build(struct share_set *set, int share, const char *path, void *buf, size_t room);
+
+/* ---- snapshot.c: the file format (docs/snapshot-format.md) ---- */
+
+struct snapshot_key {
+    uint8_t kernel[16];  /* build of the kernel */
+    uint8_t image[16];   /* contents of the image */
+    uint8_t machine[8];  /* "process", "kvm" */
+    uint8_t cpu[16];     /* features the CPU and the host kernel offer */
+};
+struct snapshot {
+    int fd;
+    uint64_t size;
+    struct snapshot_key key;
+    uint64_t resume;
+    uint64_t monotonic_ns; /* guest's monotonic clock when it was taken */
+    uint64_t memory_limit;
+    uint64_t created_ns;
+    const struct thaw_region *regions;
+    uint32_t region_count;
+    uint32_t populate_count; /* of these, hints */
+    void *tables; /* owns regions */
+};
+
+enum snapshot_result { SNAPSHOT_OK, SNAPSHOT_ABSENT, SNAPSHOT_STALE, SNAPSHOT_DAMAGED, SNAPSHOT_ERROR };
+/* Opens and checks header and tables; every page too, unless a stamp says that this very file was checked before and
+ * has not been written since (full: always). key NULL: any. */
+enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const struct snapshot_key *key, bool full,
+                                   struct thaw_error *err);
+void snapshot_close(struct snapshot *s);
+
+/* Fills machine, kernel and cpu; the image's part is the caller's. */
+int snapshot_key_init(struct snapshot_key *key, const char *machine, struct thaw_error *err);
+
+/* True if the file has not been changed since stamp_write() recorded it after a full check (device, inode, size,
+ * mtime, ctime); the stamp lies beside it as PATH.stamp. */
+bool stamp_valid(const char *path, int fd, uint8_t checksum[16]);
+void stamp_write(const char *path, int fd, const uint8_t checksum[16]);
+
+#endif

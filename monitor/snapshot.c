@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/* Reads and checks snapshot files. A snapshot may be hostile: what is used of it is checked here, once. */
+#define _GNU_SOURCE
+#include "snapshot.h"
+
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/auxv.h>
+#include <sys/stat.h>
+#include <cpuid.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+extern const uint8_t thaw_kernel_build_id[16];
+
+void snapshot_sum(const void *data, size_t n, uint8_t sum[16])
+{
+    XXH128_canonical_t c;
+    XXH128_canonicalFromHash(&c, XXH3_128bits(data, n));
+    memcpy(sum, c.digest, 16);
+}
+
+static bool within(const struct thaw_region *r, uint64_t start, uint64_t end)
+{
+    return r->start >= start && r->start < end && r->len <= end - r->start;
+}
+
+static bool page_aligned(uint64_t v) { return !(v & (THAW_PAGE_SIZE - 1)); }
+
+static const char *region_check(const struct thaw_region *r, uint64_t file_size)
+{
+    struct kernel_ranges k = process_kernel_ranges();
+    bool user = within(r, THAW_USER_START, THAW_USER_END);
+    bool kernel = within(r, k.data_start, k.data_end) || within(r, THAW_HEAP_ADDR, THAW_HEAP_END) ||
+                  within(r, THAW_KSTACK_ADDR, THAW_KSTACK_END);
+
+    if (!page_aligned(r->start) || !page_aligned(r->len) || !page_aligned(r->offset) || !r->len)
+        return "a region is not made of whole pages";
+    if (!user && !kernel)
+        return "a region lies outside the sandbox's memory";
+    if (r->prot & ~7u || (kernel && r->prot & PROT_EXEC))
+        return "a region has a protection it may not have";
+    switch (r->kind) {
+    case THAW_REGION_ZERO:
+    case THAW_REGION_POPULATE:
+        return NULL;
+    case THAW_REGION_IMAGE:
+        return user ? NULL : "a region of the kernel's is mapped from the image";
+    case THAW_REGION_DATA:
+        return r->offset >= SNAPSHOT_PAGES_OFF && r->offset <= file_size && r->len <= file_size - r->offset
+                   ? NULL
+                   : "a region lies outside the file";
+    default:
+        return "a region is of an unknown kind";
+    }
+}
+
+const char *snapshot_table_check(const struct thaw_region *r, uint32_t count, uint32_t hints, uint64_t file_size,
+                                 uint64_t resume)
+{
+    struct kernel_ranges k = process_kernel_ranges();
+    uint64_t end = 0;
+
+    if (resume < k.data_start || resume >= k.data_end || k.data_end - resume < 64 || resume & 7)
+        return "the point to resume at is not in the kernel's data";
+    if (hints > count || count > THAW_REGION_MAX)
+        return "the table is too large";
+    for (uint32_t i = 0; i < count; i++) {
+        bool hint = i >= count - hints;
+        const char *wrong = region_check(&r[i], file_size);
+        if (wrong)
+            return wrong;
+        if (hint != (r[i].kind == THAW_REGION_POPULATE))
+            return "hints and regions are mixed";
+        if (!hint) {
+            if (r[i].start < end)
+                return "regions overlap or are out of order";
+            end = r[i].start + r[i].len;
+        }
+    }
+    return NULL;
+}
+
+/* ---- stamps ---- */
+
+struct stamp {
+    char magic[8];
+    uint64_t dev, ino, size, mtime_ns, ctime_ns;
+    uint8_t checksum[16];
+    uint8_t sum[16];
+};
+_Static_assert(sizeof(struct stamp) == 80, "on disk");
+
+/* A file may be written twice within one tick of its time stamps: only one that has rested this long is believed. */
+#define STAMP_REST_NS 100000000ull
+
+static uint64_t timespec_ns(const struct timespec *t) { return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec; }
+
+static bool stamp_fill(struct stamp *st, int fd)
+{
+    struct stat s;
+    memset(st, 0, sizeof(*st));
+    if (fstat(fd, &s))
+        return false;
+    memcpy(st->magic, "THAWSTMP", 8);
+    st->dev = s.st_dev;
+    st->ino = s.st_ino;
+    st->size = (uint64_t)s.st_size;
+    st->mtime_ns = timespec_ns(&s.st_mtim);
+    st->ctime_ns = timespec_ns(&s.st_ctim);
+    return true;
+}
+
+static bool stamp_path(char *dst, size_t size, const char *path)
+{
+    size_t n = strlen(path);
+    if (n + 7 > size)
+        return false;
+    memcpy(dst, path, n);
+    memcpy(dst + n, ".stamp", 7);
+    return true;
+}
+
+bool stamp_valid(const char *path, int fd, uint8_t checksum[16])
+{
+    struct stamp now, st;
+    char name[4096];
+    uint8_t sum[16];
+
+    if (!stamp_path(name, sizeof(name), path))
+        return false;
+    int sfd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (sfd < 0)
+        return false;
+    ssize_t n = read(sfd, &st, sizeof(st));
+    close(sfd);
+    if (n != (ssize_t)sizeof(st) || !stamp_fill(&now, fd))
+        return false;
+    snapshot_sum(&st, offsetof(struct stamp, sum), sum);
+    if (memcmp(sum, st.sum, 16) || memcmp(&st, &now, offsetof(struct stamp, checksum)))
+        return false;
+    memcpy(checksum, st.checksum, 16);
+    return true;
+}
+
+void stamp_write(const char *path, int fd, const uint8_t checksum[16])
+{
+    struct stamp st;
+    struct timespec now;
+    char name[4096], tmp[4096 + 32];
+
+    if (!stamp_fill(&st, fd) || !stamp_path(name, sizeof(name), path))
+        return;
+    clock_gettime(CLOCK_REALTIME, &now);
+    if (timespec_ns(&now) < st.ctime_ns + STAMP_REST_NS)
+        return;
+    memcpy(st.checksum, checksum, 16);
+    snapshot_sum(&st, offsetof(struct stamp, sum), st.sum);
+    /* Only a cache: whatever goes wrong, the file is checked again next time. */
+    size_t n = strlen(name);
+    memcpy(tmp, name, n);
+    memcpy(tmp + n, ".XXXXXX", 8);
+    int tfd = mkostemp(tmp, O_CLOEXEC);
+    if (tfd < 0)
+        return;
+    bool ok = write(tfd, &st, sizeof(st)) == (ssize_t)sizeof(st);
+    ok = !close(tfd) && ok;
+    if (!ok || rename(tmp, name))
+        unlink(tmp);
+}
+
+/* ---- open ---- */
+
+static enum snapshot_result damaged(struct thaw_error *err, const char *path, const char *how)
+{
+    thaw_error_set(err, 125, 0, "snapshot %s is damaged: %s", path, how);
+    return SNAPSHOT_DAMAGED;
+}
+
+static bool pread_all(int fd, void *buf, size_t n, uint64_t off)
+{
+    while (n) {
+        ssize_t r = pread(fd, buf, n, (off_t)off);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return false;
+        buf = (char *)buf + r;
+        off += (uint64_t)r;
+        n -= (size_t)r;
+    }
+    return true;
+}
+
+static enum snapshot_result pages_check(int fd, const char *path, const struct snapshot_header *h, struct thaw_error *err)
+{
+    const size_t chunk = 1u << 20;
+    XXH3_state_t *state = XXH3_createState();
+    void *buf = malloc(chunk);
+    enum snapshot_result result = SNAPSHOT_OK;
+
+    if (!state || !buf) {
+        thaw_error_set(err, 125, ENOMEM, "no memory to check snapshot %s", path);
+        result = SNAPSHOT_ERROR;
+    } else {
+        XXH3_128bits_reset(state);
+        for (uint64_t off = SNAPSHOT_PAGES_OFF; off < h->file_size && result == SNAPSHOT_OK;) {
+            size_t n = h->file_size - off < chunk ? (size_t)(h->file_size - off) : chunk;
+            if (!pread_all(fd, buf, n, off))
+                result = damaged(err, path, "its pages cannot be read");
+            XXH3_128bits_update(state, buf, n);
+            off += n;
+        }
+        XXH128_canonical_t c;
+        XXH128_canonicalFromHash(&c, XXH3_128bits_digest(state));
+        if (result == SNAPSHOT_OK && memcmp(c.digest, h->pages_sum, 16))
+            result = damaged(err, path, "its pages do not have the checksum that the header gives");
+    }
+    free(buf);
+    XXH3_freeState(state);
+    return result;
+}
+
+enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const struct snapshot_key *key, bool full,
+                                   struct thaw_error *err)
+{
+    enum { FIRST = 8192 }; /* header and table, as a rule */
+    struct snapshot_header h;
+    uint8_t sum[16], stamped[16];
+    struct stat st;
+    enum snapshot_result result;
+    char *buf = NULL;
+
+    memset(s, 0, sizeof(*s));
+    s->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (s->fd < 0) {
+        int e = errno;
+        thaw_error_set(err, 125, e, "snapshot %s: %s", path, strerror(e));
+        return e == ENOENT ? SNAPSHOT_ABSENT : SNAPSHOT_ERROR;
+    }
+    result = SNAPSHOT_ERROR;
+    if (fstat(s->fd, &st) || !S_ISREG(st.st_mode)) {
+        thaw_error_set(err, 125, errno, "snapshot %s is not a regular file", path);
+        goto bad;
+    }
+    /* Its first pages are there already: a fault costs more than the call. */
+    buf = mmap(NULL, SNAPSHOT_PAGES_OFF, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (buf == MAP_FAILED) {
+        buf = NULL;
+        thaw_error_set(err, 125, ENOMEM, "no memory to open snapshot %s", path);
+        goto bad;
+    }
+    madvise(buf, FIRST, MADV_POPULATE_WRITE);
+    result = SNAPSHOT_DAMAGED;
+    if ((uint64_t)st.st_size < SNAPSHOT_PAGES_OFF || !pread_all(s->fd, buf, FIRST, 0)) {
+        result = damaged(err, path, "it is too short");
+        goto bad;
+    }
+    memcpy(&h, buf, sizeof(h));
+    if (memcmp(h.magic, SNAPSHOT_MAGIC, 8)) {
+        result = damaged(err, path, "it is not a snapshot");
+        goto bad;
+    }
+    snapshot_sum(&h, offsetof(struct snapshot_header, header_sum), sum);
+    if (memcmp(sum, h.header_sum, 16)) {
+        result = damaged(err, path, "its header does not have its checksum");
+        goto bad;
+    }
+    if (h.format != SNAPSHOT_FORMAT || h.header_size != sizeof(h)) {
+        thaw_error_set(err, 125, 0, "snapshot %s has format %u, this thaw knows %u: make it anew", path, h.format,
+                       SNAPSHOT_FORMAT);
+        result = SNAPSHOT_STALE;
+        goto bad;
+    }
+    if (key && memcmp(key, &h.key, sizeof(*key))) {
+        const char *what = memcmp(key->machine, h.key.machine, 8) ? "another machine"
+                           : memcmp(key->kernel, h.key.kernel, 16) ? "another build of thaw"
+                           : memcmp(key->image, h.key.image, 16)   ? "another image"
+                                                                   : "another CPU or host kernel";
+        thaw_error_set(err, 125, 0, "snapshot %s was made with %s: make it anew with 'thaw snapshot create'", path, what);
+        result = SNAPSHOT_STALE;
+        goto bad;
+    }
+    if (h.file_size != (uint64_t)st.st_size) {
+        result = damaged(err, path, "it is not as long as it was");
+        goto bad;
+    }
+    if (h.region_count > THAW_REGION_MAX) {
+        result = damaged(err, path, "the table is too large");
+        goto bad;
+    }
+    size_t table = h.region_count * sizeof(struct thaw_region);
+    if (SNAPSHOT_TABLE_OFF + table > FIRST &&
+        !pread_all(s->fd, buf + FIRST, SNAPSHOT_TABLE_OFF + table - FIRST, FIRST)) {
+        result = damaged(err, path, "its table cannot be read");
+        goto bad;
+    }
+    s->regions = (const struct thaw_region *)(const void *)(buf + SNAPSHOT_TABLE_OFF);
+    snapshot_sum(s->regions, table, sum);
+    if (memcmp(sum, h.table_sum, 16)) {
+        result = damaged(err, path, "its table does not have its checksum");
+        goto bad;
+    }
+    const char *wrong = snapshot_table_check(s->regions, h.region_count, h.populate_count, h.file_size, h.resume);
+    if (wrong) {
+        result = damaged(err, path, wrong);
+        goto bad;
+    }
+    if (full || !stamp_valid(path, s->fd, stamped) || memcmp(stamped, h.pages_sum, 16)) {
+        result = pages_check(s->fd, path, &h, err);
+        if (result != SNAPSHOT_OK)
+            goto bad;
+        stamp_write(path, s->fd, h.pages_sum);
+    }
+    s->size = h.file_size;
+    s->key = h.key;
+    s->resume = h.resume;
+    s->memory_limit = h.memory_limit;
+    s->created_ns = h.created_ns;
+    s->region_count = h.region_count;
+    s->populate_count = h.populate_count;
+    s->tables = buf;
+    return SNAPSHOT_OK;
+bad:
+    if (buf)
+        munmap(buf, SNAPSHOT_PAGES_OFF);
+    close(s->fd);
+    s->fd = -1;
+    return result;
+}
+
+void snapshot_close(struct snapshot *s)
+{
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+    if (s->tables)
+        munmap(s->tables, SNAPSHOT_PAGES_OFF);
+    s->tables = NULL;
+    s->regions = NULL;
+}
+
+int snapshot_key_init(struct snapshot_key *key, const char *machine, struct thaw_error *err)
+{
+    struct {
+        unsigned leaf1[4], leaf7[4], leafd[4];
+        unsigned long hwcap2;
+    } cpu;
+
+    (void)err;
+    memset(key, 0, sizeof(*key));
+    memset(&cpu, 0, sizeof(cpu));
+    memcpy(key->kernel, thaw_kernel_build_id, sizeof(key->kernel));
+    memcpy(key->machine, machine, strnlen(machine, sizeof(key->machine)));
+    /* Three leaves are enough, and each costs microseconds under a hypervisor: family, model and features; more
+     * features; the size and parts of the XSAVE area. Not which of the processors this is (leaf 1, EBX). */
+    __cpuid(1, cpu.leaf1[0], cpu.leaf1[1], cpu.leaf1[2], cpu.leaf1[3]);
+    cpu.leaf1[1] = 0;
+    __cpuid_count(7, 0, cpu.leaf7[0], cpu.leaf7[1], cpu.leaf7[2], cpu.leaf7[3]);
+    __cpuid_count(0xd, 0, cpu.leafd[0], cpu.leafd[1], cpu.leafd[2], cpu.leafd[3]);
+    cpu.hwcap2 = getauxval(AT_HWCAP2);
+    snapshot_sum(&cpu, sizeof(cpu), key->cpu);
+    return 0;
+}

@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Makes a snapshot of a sandbox of the process machine that waits in its snapshot call: the kernel has listed its
+ * memory in the boot area, the contents are read through /proc/PID/mem. The file is complete, synced and checked by a
+ * training run, which shows what a restored start writes to, before it gets its name.
+ */
+#define _GNU_SOURCE
+#include "process.h"
+#include "request.h"
+#include "snapshot.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#define CHUNK (1u << 20)
+/* A gap of zero pages shorter than this stays in the file (as a hole): one mapping is cheaper than two. */
+#define ZERO_GAP 16u
+/* Pages written by the training run with fewer others between them are brought in by one call. */
+#define HOT_GAP 4u
+#define HOT_READ_GAP 32u
+#define TRAINING_SECONDS 20
+
+struct take {
+    int fd;
+    pid_t pid;
+    int mem; /* /proc/PID/mem */
+    struct thaw_region in[THAW_REGION_MAX], out[THAW_REGION_MAX];
+    uint32_t in_count, out_count, hints;
+    uint64_t off; /* end of the file so far */
+    uint64_t resume; /* read once: the kernel could change it */
+    XXH3_state_t *sum;
+    uint8_t *buf;
+    struct snapshot_header header;
+};
+
+struct trained {
+    struct take *take;
+    bool done;
+};
+
+static uint64_t now_ns(clockid_t clock)
+{
+    struct timespec ts;
+    clock_gettime(clock, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+static int take_add(struct take *t, struct thaw_region r)
+{
+    if (t->out_count >= THAW_REGION_MAX)
+        return -E2BIG;
+    t->out[t->out_count++] = r;
+    return 0;
+}
+
+static bool is_zero(const uint8_t *p)
+{
+    const uint64_t *w = (const uint64_t *)(const void *)p;
+    for (size_t i = 0; i < THAW_PAGE_SIZE / 8; i++)
+        if (w[i])
+            return false;
+    return true;
+}
+
+static int take_write(struct take *t, const uint8_t *p, size_t n)
+{
+    XXH3_128bits_update(t->sum, p, n);
+    while (n) {
+        ssize_t w = pwrite(t->fd, p, n, (off_t)t->off);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w <= 0)
+            return w < 0 ? -errno : -EIO;
+        p += w;
+        n -= (size_t)w;
+        t->off += (uint64_t)w;
+    }
+    return 0;
+}
+
+static int take_read(struct take *t, uint64_t addr, size_t n)
+{
+    size_t done = 0;
+    while (done < n) {
+        ssize_t r = pread(t->mem, t->buf + done, n - done, (off_t)(addr + done));
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r <= 0)
+            return r < 0 ? -errno : -EIO;
+        done += (size_t)r;
+    }
+    return 0;
+}
+
+/* Splits a region into runs that are zero and runs that are saved. */
+static int take_data(struct take *t, const struct thaw_region *r)
+{
+    struct thaw_region run = { 0 };
+    uint64_t zeros = 0; /* pages at the end of run that are zero, and not written yet */
+    int err = 0;
+
+    for (uint64_t done = 0; done < r->len && !err;) {
+        size_t n = r->len - done < CHUNK ? (size_t)(r->len - done) : CHUNK;
+        err = take_read(t, r->start + done, n);
+        for (size_t i = 0; i < n && !err; i += THAW_PAGE_SIZE) {
+            uint64_t addr = r->start + done + i;
+            if (is_zero(t->buf + i)) {
+                if (!run.len) {
+                    run = (struct thaw_region){ addr, THAW_PAGE_SIZE, 0, r->prot, THAW_REGION_ZERO };
+                } else {
+                    run.len += THAW_PAGE_SIZE;
+                    zeros += run.kind == THAW_REGION_DATA;
+                }
+                continue;
+            }
+            if (run.len && (run.kind == THAW_REGION_ZERO || zeros >= ZERO_GAP)) {
+                /* a zero run ends here; before it, maybe, a saved one */
+                uint64_t len = run.len;
+                if (run.kind == THAW_REGION_DATA) {
+                    run.len -= zeros * THAW_PAGE_SIZE;
+                    err = take_add(t, run);
+                    run = (struct thaw_region){ run.start + run.len, len - run.len, 0, r->prot, THAW_REGION_ZERO };
+                }
+                err = err ? err : take_add(t, run);
+                run.len = zeros = 0;
+            }
+            if (!run.len)
+                run = (struct thaw_region){ addr, 0, t->off, r->prot, THAW_REGION_DATA };
+            for (; zeros && !err; zeros--) {
+                static const uint8_t zero[THAW_PAGE_SIZE];
+                err = take_write(t, zero, sizeof(zero));
+            }
+            run.len += THAW_PAGE_SIZE;
+            err = err ? err : take_write(t, t->buf + i, THAW_PAGE_SIZE);
+        }
+        done += n;
+    }
+    if (!err && run.len && run.kind == THAW_REGION_DATA && zeros) {
+        struct thaw_region tail = { run.start + run.len - zeros * THAW_PAGE_SIZE, zeros * THAW_PAGE_SIZE, 0, r->prot,
+                                    THAW_REGION_ZERO };
+        run.len -= tail.len;
+        err = take_add(t, run);
+        return err ? err : take_add(t, tail);
+    }
+    return err || !run.len ? err : take_add(t, run);
+}
+
+static int take_pages(struct take *t)
+{
+    for (uint32_t i = 0; i < t->in_count; i++) {
+        const struct thaw_region *r = &t->in[i];
+        int err = r->kind == THAW_REGION_DATA ? take_data(t, r) : take_add(t, *r);
+        if (err)
+            return err;
+    }
+    return 0;
+}
+
+static int take_finish(struct take *t, const struct sandbox *sb)
+{
+    struct snapshot_header *h = &t->header;
+    XXH128_canonical_t c;
+
+    memset(h, 0, sizeof(*h));
+    memcpy(h->magic, SNAPSHOT_MAGIC, 8);
+    h->format = SNAPSHOT_FORMAT;
+    h->header_size = sizeof(*h);
+    h->key = *sb->config->key;
+    h->file_size = t->off;
+    h->resume = t->resume;
+    h->memory_limit = sb->config->memory_limit;
+    h->created_ns = now_ns(CLOCK_REALTIME);
+    h->region_count = t->out_count;
+    h->populate_count = t->hints;
+    snapshot_sum(t->out, t->out_count * sizeof(t->out[0]), h->table_sum);
+    XXH128_canonicalFromHash(&c, XXH3_128bits_digest(t->sum));
+    memcpy(h->pages_sum, c.digest, 16);
+    snapshot_sum(h, offsetof(struct snapshot_header, header_sum), h->header_sum);
+    size_t n = t->out_count * sizeof(t->out[0]);
+    if (pwrite(t->fd, t->out, n, SNAPSHOT_TABLE_OFF) != (ssize_t)n ||
+        pwrite(t->fd, h, sizeof(*h), 0) != (ssize_t)sizeof(*h))
+        return errno ? -errno : -EIO;
+    return 0;
+}
+
+/* ---- the training run ---- */
+
+#define PAGEMAP_PRESENT (1ull << 63)
+#define PAGEMAP_FILE (1ull << 61) /* still the file's: read, not written */
+
+/* Hints for the pages of r that the run wrote to, or (write false) that it has mapped at all: see proc(5), pagemap. */
+static void trained_region(struct take *t, int pagemap, const struct thaw_region r, bool write)
+{
+    const uint64_t gap = (write ? HOT_GAP : HOT_READ_GAP) * (uint64_t)THAW_PAGE_SIZE;
+    struct thaw_region hot = { 0 };
+    uint64_t entry[512];
+
+    for (uint64_t done = 0; done < r.len;) {
+        size_t n = (r.len - done) / THAW_PAGE_SIZE;
+        n = n < 512 ? n : 512;
+        ssize_t got = pread(pagemap, entry, n * 8, (off_t)((r.start + done) / THAW_PAGE_SIZE * 8));
+        if (got != (ssize_t)(n * 8))
+            break;
+        for (size_t k = 0; k < n; k++) {
+            uint64_t addr = r.start + done + k * THAW_PAGE_SIZE;
+            if (!(entry[k] & PAGEMAP_PRESENT) || (write && entry[k] & PAGEMAP_FILE))
+                continue;
+            if (hot.len && addr - (hot.start + hot.len) <= gap) {
+                hot.len = addr + THAW_PAGE_SIZE - hot.start;
+                continue;
+            }
+            if (hot.len && t->out_count < THAW_REGION_MAX)
+                t->out[t->out_count++] = hot;
+            hot = (struct thaw_region){ addr, THAW_PAGE_SIZE, 0, write ? PROT_READ | PROT_WRITE : PROT_READ,
+                                        THAW_REGION_POPULATE };
+        }
+        done += n * THAW_PAGE_SIZE;
+    }
+    if (hot.len && t->out_count < THAW_REGION_MAX)
+        t->out[t->out_count++] = hot;
+}
+
+int64_t process_trained(struct sandbox *sb, const struct thaw_call *call)
+{
+    struct take *t = sb->trained ? sb->trained->take : NULL;
+    char name[64];
+
+    (void)call;
+    if (!t)
+        return -EPERM;
+    snprintf(name, sizeof(name), "/proc/%d/pagemap", (int)sb->pid);
+    int fd = open(name, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    uint32_t regions = t->out_count;
+    for (uint32_t i = 0; i < regions; i++) {
+        const struct thaw_region r = t->out[i];
+        if (r.prot & PROT_WRITE)
+            trained_region(t, fd, r, true);
+        if (r.prot & PROT_READ && r.kind != THAW_REGION_ZERO)
+            trained_region(t, fd, r, false);
+    }
+    close(fd);
+    t->hints = t->out_count - regions;
+    sb->trained->done = true;
+    return 0;
+}
+
+static int take_train(struct take *t, const struct sandbox *parent, struct thaw_error *err)
+{
+    static const char program[] = "import sys\n"
+                                  "def greet(who):\n"
+                                  "    print(f'hello {who}', len(sys.argv))\n"
+                                  "for word in 'one two'.split():\n"
+                                  "    greet(word)\n"
+                                  "print({i: str(i) for i in range(3)}, [1.5, None])\n";
+    static const char *const argv[] = { "python3", "/train/train.py", NULL };
+    static const char *const env[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/root", "LANG=C.UTF-8",
+                                       "THAW_SNAPSHOT=1", NULL };
+    static const struct request_mount mount = { "/train/train.py", THAW_SHARE_RDONLY };
+    struct request_source source = { .argv = argv, .defaults = env, .cwd = "/train", .umask = 022, .mounts = &mount,
+                                     .mount_count = 1 };
+    struct snapshot snap = { .fd = t->fd,
+                             .size = t->off,
+                             .resume = t->header.resume,
+                             .memory_limit = t->header.memory_limit,
+                             .regions = t->out,
+                             .region_count = t->out_count };
+    struct sandbox_config config = *parent->config;
+    struct trained trained = { .take = t };
+    struct sandbox sb;
+    int status;
+    char path[64];
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int script = memfd_create("train.py", MFD_CLOEXEC);
+    struct share_set *shares = share_set_create();
+    struct thaw_request *request = request_build(&source, err);
+    int ret = -1;
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", script);
+    if (null < 0 || script < 0 || !shares || write(script, program, sizeof(program) - 1) != sizeof(program) - 1) {
+        thaw_error_set(err, 125, errno, "cannot prepare the training run: %s", strerror(errno));
+        goto out;
+    }
+    if (!request || share_add(shares, path, true, err) < 0)
+        goto out;
+    config.stdio[0] = config.stdio[1] = config.stdio[2] = null;
+    config.request = request;
+    config.shares = shares;
+    config.preload_share = 0;
+    config.preload_path = "";
+    config.restore = &snap;
+    config.snapshot_to = NULL;
+    config.strace = false;
+    config.train = true;
+    ret = process_start(&sb, &config, err);
+    if (!ret) {
+        sb.trained = &trained;
+        uint64_t end = now_ns(CLOCK_MONOTONIC) + TRAINING_SECONDS * 1000000000ull;
+        struct pollfd p[2] = { { sb.control, POLLIN, 0 }, { sb.pidfd, POLLIN, 0 } };
+        while (now_ns(CLOCK_MONOTONIC) < end && poll(p, 2, 1000) >= 0) {
+            if (p[0].revents && control_serve(&sb, err))
+                break;
+            if (p[1].revents)
+                break;
+        }
+        struct thaw_exit ex = sb.boot->exit;
+        ex.text[sizeof(ex.text) - 1] = 0;
+        process_stop(&sb, &status);
+        if (ex.kind == THAW_EXIT_PANIC || ex.kind == THAW_EXIT_NONE)
+            ret = thaw_error_set(err, 125, 0, "the snapshot does not run: %s", ex.text[0] ? ex.text : "it ended by itself");
+    }
+out:
+    free(request);
+    if (shares)
+        share_set_free(shares);
+    if (script >= 0)
+        close(script);
+    if (null >= 0)
+        close(null);
+    return ret;
+}
+
+/* ---- files ---- */
+
+/* A file without a name where the file system has that, so that a killed monitor leaves nothing. */
+static int take_create(const char *path, char *tmp, size_t size)
+{
+    char dir[4096];
+    const char *slash = strrchr(path, '/');
+
+    tmp[0] = 0;
+    snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    int fd = open(dir[0] ? dir : "/", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        return fd;
+    snprintf(tmp, size, "%s.XXXXXX", path);
+    return mkostemp(tmp, O_CLOEXEC);
+}
+
+static int take_publish(struct take *t, const char *path, char *tmp, size_t size)
+{
+    char self[64], dir[4096];
+    const char *slash = strrchr(path, '/');
+
+    if (fchmod(t->fd, 0400) || fsync(t->fd))
+        return -errno;
+    if (!tmp[0]) {
+        snprintf(self, sizeof(self), "/proc/self/fd/%d", t->fd);
+        if (!linkat(AT_FDCWD, self, AT_FDCWD, path, AT_SYMLINK_FOLLOW))
+            goto synced;
+        if (errno != EEXIST)
+            return -errno;
+        snprintf(tmp, size, "%s.%d.tmp", path, (int)getpid());
+        unlink(tmp);
+        if (linkat(AT_FDCWD, self, AT_FDCWD, tmp, AT_SYMLINK_FOLLOW))
+            return -errno;
+    }
+    if (rename(tmp, path))
+        return -errno;
+synced:
+    tmp[0] = 0;
+    snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    int dfd = open(dir[0] ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dfd >= 0) {
+        fsync(dfd);
+        close(dfd);
+    }
+    return 0;
+}
+
+/* The kernel's list is untrusted: it must make a table that snapshot_open() will take. */
+static const char *take_check_list(struct take *t, uint64_t resume)
+{
+    for (uint32_t i = 0; i < t->in_count; i++) {
+        struct thaw_region *r = &t->in[i];
+        if (r->kind == THAW_REGION_POPULATE || r->kind == 0 || r->kind > THAW_REGION_POPULATE)
+            return "a region is of an unknown kind";
+        if (r->kind == THAW_REGION_DATA)
+            r->offset = SNAPSHOT_PAGES_OFF;
+    }
+    /* In order and without overlap, so that what is read is not more than there is. */
+    return snapshot_table_check(t->in, t->in_count, 0, UINT64_MAX, resume);
+}
+
+int64_t process_snapshot(struct sandbox *sb, const struct thaw_call *call, struct thaw_error *err)
+{
+    const char *path = sb->config->snapshot_to;
+    char tmp[4096] = "", mem[64];
+    uint64_t began = now_ns(CLOCK_MONOTONIC);
+    int64_t ret = -ENOMEM;
+    const char *wrong;
+
+    if (!path || sb->snapshot_made || !sb->config->key)
+        return -EPERM;
+    struct take *t = calloc(1, sizeof(*t));
+    if (!t)
+        return -ENOMEM;
+    t->fd = t->mem = -1;
+    t->pid = sb->pid;
+    t->off = SNAPSHOT_PAGES_OFF;
+    t->buf = malloc(CHUNK);
+    t->sum = XXH3_createState();
+    if (!t->buf || !t->sum)
+        goto out;
+    XXH3_128bits_reset(t->sum);
+    ret = -EINVAL;
+    if (call->arg[0] > THAW_REGION_MAX)
+        goto out;
+    t->in_count = (uint32_t)call->arg[0];
+    memcpy(t->in, (const char *)sb->boot + sb->region_off, t->in_count * sizeof(t->in[0]));
+    t->resume = sb->boot->resume;
+    wrong = take_check_list(t, t->resume);
+    if (wrong) {
+        thaw_error_set(err, 125, 0, "no snapshot: %s", wrong);
+        goto out;
+    }
+
+    snprintf(mem, sizeof(mem), "/proc/%d/mem", (int)sb->pid);
+    t->mem = open(mem, O_RDONLY | O_CLOEXEC);
+    t->fd = t->mem < 0 ? -1 : take_create(path, tmp, sizeof(tmp));
+    ret = t->fd < 0 ? -errno : take_pages(t);
+    ret = ret ? ret : take_finish(t, sb);
+    if (ret)
+        goto out;
+    wrong = snapshot_table_check(t->out, t->out_count, 0, t->off, t->header.resume);
+    if (wrong) {
+        thaw_error_set(err, 125, 0, "no snapshot: %s", wrong);
+        ret = -EINVAL;
+        goto out;
+    }
+    if (take_train(t, sb, err)) {
+        ret = -EIO;
+        goto out;
+    }
+    ret = take_finish(t, sb);
+    ret = ret ? ret : take_publish(t, path, tmp, sizeof(tmp));
+    sb->snapshot_made = ret == 0;
+out:
+    if (ret && !err->text[0])
+        thaw_error_set(err, 125, (int)-ret, "no snapshot was made at %s: %s", path, strerror((int)-ret));
+    if (tmp[0])
+        unlink(tmp);
+    if (t->fd >= 0)
+        close(t->fd);
+    if (t->mem >= 0)
+        close(t->mem);
+    XXH3_freeState(t->sum);
+    free(t->buf);
+    free(t);
+    sb->snapshot_us = (now_ns(CLOCK_MONOTONIC) - began) / 1000;
+    return ret;
+}
