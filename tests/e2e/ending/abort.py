@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+import os
+print("flushed", flush=True)
+os.abort()

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+import atexit
+atexit.register(print, "runs after the traceback")
+raise RuntimeError("uncaught")

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+async def run():
+    pass
+c = run()

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+import builtins
+class Noisy:
+    def __del__(self):
+        print("del from builtins")
+builtins.thing = Noisy()

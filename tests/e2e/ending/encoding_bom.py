@@ -1,0 +1,2 @@
+﻿# SPDX-License-Identifier: MIT
+print("with a BOM", __file__[-15:])

@@ -1,0 +1,3 @@
+# -*- coding: latin-1 -*-
+# SPDX-License-Identifier: MIT
+print(ascii("café"))

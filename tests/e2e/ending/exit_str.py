@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+import sys
+print("out")
+sys.exit("a message \u20ac")

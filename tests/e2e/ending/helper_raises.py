@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+def go():
+    raise LookupError("in the helper")

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+import json.no_such_part

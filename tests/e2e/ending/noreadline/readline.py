@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+raise ImportError("the prompt's test compares with an interpreter without readline")

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+print("own shlex imported")
+OWN = True

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: MIT
+import os
+print("data")
+os.close(1)

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: MIT
+import helper_raises
+helper_raises.go()

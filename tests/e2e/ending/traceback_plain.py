@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+def outer():
+    inner()
+def inner():
+    return {}["missing"]
+outer()

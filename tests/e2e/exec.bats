@@ -1,0 +1,114 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# `thaw exec`: static programs that each prove one property of the kernel, and a stock one, busybox.
+load helper
+
+setup() {
+    home_shared
+    mkdir -p "$BATS_TEST_TMPDIR/work/root"
+    cd "$BATS_TEST_TMPDIR/work"
+}
+
+guest() {
+    cp "$GUEST/$1" root/
+    run --separate-stderr thaw exec --timeout 60 --root root -- "/$@"
+    [ "$output" = SUCCESS ] || { printf '%s\n' "$output" "$stderr" >&2; return 1; }
+    [ "$status" -eq 0 ]
+    [ -z "$stderr" ]
+}
+
+@test "files: open, read, write, seek, truncate, stat, dup, bad pointers" { guest files; }
+@test "directories: mkdir, rmdir, links, each rule of rename, 2,500 entries" { guest directories; }
+@test "mmap, munmap, mprotect, mremap, madvise, brk, and the kernel's memory is not to be had" { guest memory_map; }
+@test "a program that jumps into the kernel's text gets the documented system calls and nothing else" { guest gate; }
+@test "a storm of signals from many threads" { guest signal_storm; }
+@test "signals: masks, queues, nesting, alternate stack, EINTR, SA_RESTART, sigwait" { guest signals; }
+@test "threads and futexes" { guest threads; }
+@test "clocks, sleeps and interval timers" { guest timers; }
+@test "pipes" { guest pipes; }
+@test "poll, select, epoll" { guest polling; }
+@test "/proc and /dev show the sandbox" { guest procfs a b; }
+@test "execve" { guest exec; }
+@test "the snapshot call is ENOSYS where none was asked for" { guest snapshot_call; }
+@test "unknown system calls are ENOSYS" { guest unknown_calls; }
+
+bb() { # WORDS: stdout and status of busybox in the sandbox
+    local b
+    b=$(type -P busybox) || skip "no busybox here"
+    cp "$b" root/busybox
+    run --separate-stderr thaw exec --root root "${options[@]}" -- /busybox "$@"
+}
+
+@test "busybox: echo, cat, wc, sort, grep, sed, awk, sha256sum, gzip give what they give on the host" {
+    seq 5000 >root/numbers
+    b=$(type -P busybox) || skip "no busybox here"
+    cp "$b" root/busybox
+    for line in "echo a b" "cat /numbers" "wc /numbers" "sort -rn /numbers" "grep -c 7 /numbers" "sed s/1/x/g /numbers" \
+        "awk {s+=\$1}END{print(s)} /numbers" "sha256sum /numbers" "gzip -c /numbers" "od -x /numbers" "uname -m" "tail -n3 /numbers"; do
+        thaw exec --root root -- /busybox $line >got
+        (cd root; set -f; busybox ${line//\/numbers/numbers}) >want
+        sed 's, /numbers, numbers,' got | cmp - <(sed 's, /numbers, numbers,' want) || { echo "$line" >&2; false; }
+    done
+}
+
+@test "busybox: find, ls, mkdir, mv, cp, rm, ln on the sandbox's own files" {
+    skip 'a shell forks, and the kernel has no fork yet'
+    options=()
+    bb sh -c 'mkdir -p /tmp/a/b && cd /tmp/a && echo x >f && echo y >>f && read l <f && echo $l && [ -d b ] && pwd'
+    is $'x\n/tmp/a'
+}
+
+@test "the root is read-only on the host: what is written goes to memory" {
+    echo host >root/f
+    options=()
+    bb sh -c 'echo guest >/f; read x </f; echo $x; echo new >/new'
+    is guest
+    [ "$(cat root/f)" = host ]
+    [ ! -e root/new ]
+}
+
+@test "--cwd, --env and -v of exec" {
+    mkdir root/d share; echo s >share/f
+    options=(--cwd /d --env A=b -v share:/mnt:ro)
+    bb sh -c 'pwd; echo $A; read x </mnt/f; echo $x; echo y >/mnt/g || echo refused'
+    is $'/d\nb\ns\nrefused'
+    [ ! -e share/g ]
+}
+
+@test "a program is found through PATH, and through the shebang of a script" {
+    mkdir -p root/bin
+    b=$(type -P busybox) || skip "no busybox here"
+    cp "$b" root/bin/busybox; ln -s busybox root/bin/sh
+    printf '#!/bin/sh\necho script $1\n' >root/bin/s; chmod 755 root/bin/s
+    run thaw exec --root root -- busybox echo 5
+    is 5
+    run thaw exec --root root -- s 6
+    is "script 6"
+}
+
+@test "the root cannot be left by .. or by a link" {
+    echo secret >secret; ln -s ../secret root/up; ln -s "$PWD/secret" root/abs
+    options=()
+    bb cat /up /abs /../secret /../../../../../../etc/hostname
+    [ "$status" -ne 0 ]
+    is ""
+}
+
+@test "an image can be the root" {
+    b=$(type -P busybox) || skip "no busybox here"
+    command -v mkfs.erofs >/dev/null || skip "no mkfs.erofs here"
+    export XDG_DATA_HOME=$PWD/data
+    cp "$b" root/busybox
+    thaw image build --from root box
+    run thaw exec --image box -- /busybox echo from an image
+    is "from an image"
+}
+
+@test "--strace prints each call with its result on stderr, and does not disturb stdout" {
+    cp "$GUEST/files" root/
+    run --separate-stderr thaw exec --strace --root root -- /files
+    is SUCCESS
+    has 'open("/tmp/none", ' "$stderr"
+    has '= -ENOENT' "$stderr"
+    has 'exit_group(0' "$stderr"
+}

@@ -1,0 +1,106 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Runs every test: unit, end to end as root and as an ordinary user, how programs end, faults in short form, escape.
+# Last line: N passed, N failed[, N skipped]. `make test` calls it; alone: tests/run.sh [SUITE...]
+set -u
+cd "$(dirname "$0")/.."
+BUILD=${BUILD:-build}
+case $BUILD in /*) ;; *) BUILD=$PWD/$BUILD ;; esac
+export SAN="${SAN:-}"
+work=$(mktemp -d "${TMPDIR:-/tmp}/thaw-tests.XXXXXX") || exit 1
+chmod 755 "$work"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+passed=0 failed=0 skipped=0 failures=''
+began=$(date +%s)
+
+# What is tested is a copy: an ordinary user may not reach the tree, and nobody rebuilds it meanwhile.
+mkdir -p "$work/bin/images" "$work/tests"
+cp "$BUILD/thaw" "$work/bin/" && cp "$BUILD"/images/python.erofs "$BUILD"/images/python.json "$work/bin/images/" &&
+    cp -R tests/. "$work/tests/" && cp -R "$BUILD/tests/guest" "$BUILD/tests/tools" "$work/bin/" || exit 1
+mkdir -p "$work/docs" && cp docs/thaw.1 "$work/docs/" 2>/dev/null
+find "$work/tests" -name __pycache__ -exec rm -rf {} +
+chmod -R a+rX "$work"
+export THAW="$work/bin/thaw" GUEST="$work/bin/guest" TOOLS="$work/bin/tools"
+export PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
+
+# suite NAME COMMAND...: the command prints TAP.
+suite() {
+    name=$1
+    shift
+    t=$(date +%s)
+    printf '== %s\n' "$name"
+    "$@" >"$work/out" 2>&1
+    status=$?
+    ok=$(grep -c '^ok ' "$work/out")
+    skip=$(grep -ci '^ok .*# skip' "$work/out")
+    bad=$(grep -c '^not ok ' "$work/out")
+    if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then
+        bad=1
+        echo "not ok - $name ended with status $status" >>"$work/out"
+    fi
+    if [ "$bad" -gt 0 ]; then
+        # Each failure with what was said about it.
+        if [ "$ok" -eq 0 ]; then cat "$work/out"; else grep -v '^ok ' "$work/out" | head -n 200; fi
+        failures="$failures
+$(grep '^not ok ' "$work/out" | sed "s|^|$name: |")"
+    fi
+    passed=$((passed + ok - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
+    printf '   %d ok, %d failed, %d skipped, %d s\n' $((ok - skip)) "$bad" "$skip" $(($(date +%s) - t))
+}
+
+# The same as an ordinary user, with a home of its own.
+as_user() {
+    if [ "$(id -u)" -ne 0 ]; then "$@"; return; fi
+    setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
+        env HOME="$work/user/home" TMPDIR="$work/user" THAW_TEST_HOME="$work/user/home" "$@"
+}
+
+mkdir -p "$work/user/home" "$work/root/home"
+[ "$(id -u)" -ne 0 ] || chown -R 65534:65534 "$work/user"
+chmod 700 "$work/user" "$work/root"
+export TMPDIR="$work/root" HOME="$work/root/home" THAW_TEST_HOME="$work/root/home"
+
+wanted() {
+    [ -z "$only" ] && return 0
+    case " $only " in *" $1 "*) return 0 ;; esac
+    return 1
+}
+only="$*"
+
+if wanted unit; then
+    for t in "$BUILD"/tests/unit/test_*; do
+        case $t in *.d | *.o) continue ;; esac
+        [ -x "$t" ] && [ -f "$t" ] && CMOCKA_MESSAGE_OUTPUT=TAP suite "unit $(basename "$t")" timeout 300 "$t"
+    done
+fi
+if wanted e2e; then
+    for f in "$work"/tests/e2e/*.bats; do
+        n=$(basename "$f" .bats)
+        [ "$(id -u)" -ne 0 ] || suite "$n (root)" timeout 600 bats --tap "$f"
+        suite "$n (user)" as_user timeout 600 bats --tap "$f"
+    done
+fi
+if wanted ending; then
+    suite "ending" as_user timeout 900 python3 "$work/tests/e2e/ending.py" --jobs 2 \
+        --skip asyncio_run --skip fork_child --skip env_to_child "$THAW" run
+fi
+if wanted fault; then
+    [ ! -f tests/fault/snapshot_faults.py ] || suite "faults in snapshots" as_user timeout 600 python3 "$work/tests/fault/snapshot_faults.py" short
+    [ ! -f tests/fault/image_faults.py ] || suite "faults in images" as_user timeout 600 python3 "$work/tests/fault/image_faults.py" short
+    [ ! -f tests/fault/kill.py ] || suite "killed monitors" as_user timeout 600 python3 "$work/tests/fault/kill.py" short
+    [ ! -f tests/fault/starts.py ] || suite "many starts" as_user timeout 600 python3 "$work/tests/fault/starts.py" short
+fi
+if wanted escape && [ -f tests/fault/escape.py ]; then
+    [ "$(id -u)" -ne 0 ] || suite "escape (root)" timeout 300 python3 "$work/tests/fault/escape.py"
+    suite "escape (user)" as_user timeout 300 python3 "$work/tests/fault/escape.py"
+fi
+
+[ -z "$failures" ] || printf '\nfailed:%s\n' "$failures"
+printf '%d s in all\n' $(($(date +%s) - began))
+if [ "$skipped" -gt 0 ]; then
+    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+else
+    printf '%d passed, %d failed\n' "$passed" "$failed"
+fi
+[ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]

@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: MIT
+# What the tests need of their own; included by the Makefile.
+
+TEST_TOOLS := $(patsubst tests/tools/%.c,$(BUILD)/tests/tools/%,$(wildcard tests/tools/*.c))
+
+guest-tests: $(TEST_TOOLS)
+
+$(BUILD)/tests/tools/%: tests/tools/%.c monitor/snapshot.h monitor/sandbox.h include/thaw_abi.h
+	@mkdir -p $(@D)
+	$(HOST_CC) -std=gnu17 -O2 -g -Wall -Wextra -Werror -Iinclude -Imonitor -o $@ $<
