@@ -24,8 +24,11 @@ static int control_reply(struct sandbox *sb, struct thaw_call *reply, void *data
     ssize_t n;
 
     do
-        n = sendmsg(sb->control, &msg, MSG_NOSIGNAL);
+        n = sendmsg(sb->control, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     while (n < 0 && errno == EINTR);
+    /* An honest kernel asks one thing at a time. For one that never listens nobody waits: there is a timeout to keep. */
+    if (n < 0 && errno == EAGAIN)
+        return control_broken(err, "it does not take its answers");
     if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
         return -1; /* it ended meanwhile: its status says why */
     if (n < 0)

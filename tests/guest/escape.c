@@ -182,7 +182,7 @@ static void window_list(void)
         NO(SYS_clone, thread ^ (long)(1u << bit), p + 4096, p, p, 0, 0);
     NO(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
     for (long sig = 0; sig < 66; sig++) {
-        if (sig != 40)
+        if (sig != 16)
             NO(SYS_tgkill, pid, pid, sig, 0, 0, 0);
         NO(SYS_tgkill, 1, 1, sig, 0, 0, 0);
         NO(SYS_tgkill, pid - 1, pid - 1, sig, 0, 0, 0);
