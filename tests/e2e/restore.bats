@@ -27,9 +27,9 @@ setup() {
     [ -z "$(leftovers)" ]
 }
 
-@test "the snapshot is at most 24 MiB" { # 16 is the aim
+@test "the snapshot is at most 16 MiB" {
     thaw run -c 1
-    [ "$(stat -c %s "$(snapshots)")" -le $((24 << 20)) ]
+    [ "$(stat -c %s "$(snapshots)")" -le $((16 << 20)) ]
 }
 
 @test "--cold neither makes nor uses one" {
