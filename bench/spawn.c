@@ -65,7 +65,7 @@ static struct run run_once(char **argv, const char *input, unsigned timeout)
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attr;
     sigset_t none;
-    struct run r = { 0 };
+    struct run r = {0};
     int status, error;
     pid_t pid;
 
@@ -80,7 +80,7 @@ static struct run run_once(char **argv, const char *input, unsigned timeout)
     posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 
     /* Again each second: the first signal may come before we wait. */
-    struct itimerval timer = { .it_value.tv_sec = timeout, .it_interval.tv_sec = 1 }, off = { 0 };
+    struct itimerval timer = {.it_value.tv_sec = timeout, .it_interval.tv_sec = 1}, off = {0};
     late = 0;
     setitimer(ITIMER_REAL, &timer, NULL);
     int64_t start = now_ns();
@@ -118,7 +118,7 @@ int main(int argc, char **argv)
     unsigned rounds = 1, warmups = 0, timeout = 60, count = 0;
     const char *input = "/dev/null";
     char **commands[COMMANDS_MAX];
-    struct sigaction sa = { .sa_handler = on_alarm };
+    struct sigaction sa = {.sa_handler = on_alarm};
     int opt;
 
     while ((opt = getopt(argc, argv, "+n:w:i:t:")) != -1)

@@ -39,11 +39,11 @@ extern "C" {
 #define THAW_VERSION "0.1.0"
 
 /* Exit statuses of the thaw command; struct thaw_error carries the one that fits. */
-#define THAW_STATUS_TIMEOUT 124     /* the program ran out of its time */
-#define THAW_STATUS_FAILED 125      /* Thaw itself failed, or was asked for what cannot be */
+#define THAW_STATUS_TIMEOUT 124 /* the program ran out of its time */
+#define THAW_STATUS_FAILED 125  /* Thaw itself failed, or was asked for what cannot be */
 #define THAW_STATUS_NOT_EXECUTABLE 126
 #define THAW_STATUS_NOT_FOUND 127
-#define THAW_STATUS_SIGNAL 128      /* plus the number of the signal that killed the program */
+#define THAW_STATUS_SIGNAL 128 /* plus the number of the signal that killed the program */
 #define THAW_STATUS_OUT_OF_MEMORY 137
 
 /* One clear line for a user: what went wrong, with which file, what to do about it. */
@@ -168,22 +168,22 @@ struct thaw_status {
 struct thaw_statistics {
     bool restored;
     bool snapshot_made;
-    uint64_t start_ns;    /* thaw_sandbox_start() was called */
-    uint64_t fork_ns;     /* the sandbox's process has been made */
-    uint64_t entry_ns;    /* first instruction of its kernel */
-    uint64_t mapped_ns;   /* its memory is in place */
-    uint64_t user_ns;     /* first instruction of the program */
-    uint64_t snapshot_ns; /* the program asked for a snapshot */
-    uint64_t exit_ns;     /* the program has ended */
-    uint64_t end_ns;      /* the sandbox's process was seen to be gone */
-    uint64_t snapshot_us; /* time spent on making a snapshot */
-    uint64_t pages_populated; /* pages of 4096 bytes copied or faulted in before the program went on */
-    uint64_t pages_mapped;    /* pages mapped from the snapshot and the image */
-    uint64_t syscalls;        /* of the program, served by its kernel */
-    uint64_t unimplemented;   /* of these, answered with ENOSYS */
-    uint64_t monitor_calls;   /* of its kernel to this library */
-    uint64_t faults;          /* page faults and signals that its kernel saw */
-    uint64_t memory_peak;     /* resident set of the sandbox at its largest, bytes; 0 before the end */
+    uint64_t start_ns;                   /* thaw_sandbox_start() was called */
+    uint64_t fork_ns;                    /* the sandbox's process has been made */
+    uint64_t entry_ns;                   /* first instruction of its kernel */
+    uint64_t mapped_ns;                  /* its memory is in place */
+    uint64_t user_ns;                    /* first instruction of the program */
+    uint64_t snapshot_ns;                /* the program asked for a snapshot */
+    uint64_t exit_ns;                    /* the program has ended */
+    uint64_t end_ns;                     /* the sandbox's process was seen to be gone */
+    uint64_t snapshot_us;                /* time spent on making a snapshot */
+    uint64_t pages_populated;            /* pages of 4096 bytes copied or faulted in before the program went on */
+    uint64_t pages_mapped;               /* pages mapped from the snapshot and the image */
+    uint64_t syscalls;                   /* of the program, served by its kernel */
+    uint64_t unimplemented;              /* of these, answered with ENOSYS */
+    uint64_t monitor_calls;              /* of its kernel to this library */
+    uint64_t faults;                     /* page faults and signals that its kernel saw */
+    uint64_t memory_peak;                /* resident set of the sandbox at its largest, bytes; 0 before the end */
     uint64_t cpu_user_us, cpu_system_us; /* 0 before the end */
 };
 
@@ -231,9 +231,9 @@ struct thaw_output {
  * nothing is to be kept. Returns as thaw_sandbox_wait() does; after 0 (timeout) what came so far is in the buffers,
  * and the input that was not taken is lost.
  */
-int thaw_sandbox_communicate(struct thaw_sandbox *sandbox, const void *input, size_t input_len,
-                             struct thaw_output *out, struct thaw_output *errout, int64_t timeout,
-                             struct thaw_status *status, struct thaw_error *err);
+int thaw_sandbox_communicate(struct thaw_sandbox *sandbox, const void *input, size_t input_len, struct thaw_output *out,
+                             struct thaw_output *errout, int64_t timeout, struct thaw_status *status,
+                             struct thaw_error *err);
 
 /* Sends the program a signal (1 to 64), as kill(2) would. ESRCH: it has ended. SIGKILL ends the whole sandbox. */
 int thaw_sandbox_signal(struct thaw_sandbox *sandbox, int signal, struct thaw_error *err);

@@ -83,12 +83,12 @@ struct thaw_share {
 #define THAW_BOOT_MAGIC 0x746f6f6277616874ull /* "thawboot" */
 #define THAW_BOOT_AREA (4u << 20)             /* bytes at THAW_BOOT_ADDR */
 
-#define THAW_BOOT_RESTORE 1u       /* regions describe a snapshot to resume */
-#define THAW_BOOT_SNAPSHOT 2u      /* the snapshot call may be honoured once */
-#define THAW_BOOT_STRACE 4u        /* log every system call to descriptor 2 */
-#define THAW_BOOT_HOST_ROOT 8u     /* the root is share 0, not an image */
-#define THAW_BOOT_TRAIN 16u        /* training run: stop in THAW_CALL_TRAINED before exit */
-#define THAW_BOOT_FSGSBASE 32u     /* the host lets user mode use wrfsbase */
+#define THAW_BOOT_RESTORE 1u   /* regions describe a snapshot to resume */
+#define THAW_BOOT_SNAPSHOT 2u  /* the snapshot call may be honoured once */
+#define THAW_BOOT_STRACE 4u    /* log every system call to descriptor 2 */
+#define THAW_BOOT_HOST_ROOT 8u /* the root is share 0, not an image */
+#define THAW_BOOT_TRAIN 16u    /* training run: stop in THAW_CALL_TRAINED before exit */
+#define THAW_BOOT_FSGSBASE 32u /* the host lets user mode use wrfsbase */
 
 /* A piece of the sandbox's memory: snapshot's memory map, and what a restore does in order. */
 struct thaw_region {
@@ -106,15 +106,15 @@ struct thaw_region {
 
 /* What the kernel counts; read by the monitor after the sandbox has ended. */
 struct thaw_stats {
-    uint64_t syscalls;       /* served */
-    uint64_t unimplemented;  /* of these, answered with -ENOSYS for want of an implementation */
-    uint64_t monitor_calls;  /* sent to the monitor */
-    uint64_t faults;         /* page faults and signals of the guest seen by the kernel */
-    uint64_t t_entry_ns;     /* CLOCK_MONOTONIC of the host: first instruction of the kernel */
-    uint64_t t_mapped_ns;    /* memory is in place */
-    uint64_t t_user_ns;      /* about to enter user mode for the first time */
-    uint64_t t_snapshot_ns;  /* the snapshot call came */
-    uint64_t t_exit_ns;      /* the last task has ended */
+    uint64_t syscalls;      /* served */
+    uint64_t unimplemented; /* of these, answered with -ENOSYS for want of an implementation */
+    uint64_t monitor_calls; /* sent to the monitor */
+    uint64_t faults;        /* page faults and signals of the guest seen by the kernel */
+    uint64_t t_entry_ns;    /* CLOCK_MONOTONIC of the host: first instruction of the kernel */
+    uint64_t t_mapped_ns;   /* memory is in place */
+    uint64_t t_user_ns;     /* about to enter user mode for the first time */
+    uint64_t t_snapshot_ns; /* the snapshot call came */
+    uint64_t t_exit_ns;     /* the last task has ended */
 };
 
 #define THAW_EXIT_NONE 0u
@@ -132,9 +132,9 @@ struct thaw_exit {
 
 /* What the vDSO reads; user mode sees it. */
 struct thaw_vdso {
-    uint64_t start, end;       /* the host's vDSO and its data, left in place; 0: none */
-    uint64_t clock_gettime;    /* in it, or 0 */
-    int64_t monotonic_offset;  /* guest's CLOCK_MONOTONIC less the host's, ns; the kernel's to set */
+    uint64_t start, end;      /* the host's vDSO and its data, left in place; 0: none */
+    uint64_t clock_gettime;   /* in it, or 0 */
+    int64_t monotonic_offset; /* guest's CLOCK_MONOTONIC less the host's, ns; the kernel's to set */
 };
 
 struct thaw_boot {
@@ -149,12 +149,12 @@ struct thaw_boot {
     uint32_t region_count;
     uint32_t filter_off; /* struct sock_filter[filter_len], installed before the guest runs */
     uint32_t filter_len;
-    uint32_t cpus; /* host processors the sandbox may use */
-    uint32_t host_pid; /* of the sandbox process */
+    uint32_t cpus;                      /* host processors the sandbox may use */
+    uint32_t host_pid;                  /* of the sandbox process */
     uint32_t answers_off, answers_size; /* struct thaw_answer records */
-    uint64_t hwcap, hwcap2; /* the host's AT_HWCAP, AT_HWCAP2 */
-    uint64_t resume;     /* snapshot: where the kernel goes on; opaque to the monitor */
-    uint8_t entropy[64]; /* fresh for every start */
+    uint64_t hwcap, hwcap2;             /* the host's AT_HWCAP, AT_HWCAP2 */
+    uint64_t resume;                    /* snapshot: where the kernel goes on; opaque to the monitor */
+    uint8_t entropy[64];                /* fresh for every start */
     struct thaw_stats stats;
     struct thaw_exit exit;
     struct thaw_vdso vdso;
@@ -170,27 +170,27 @@ enum thaw_call_op {
     THAW_CALL_TRAINED = 2,  /* training run is over; the monitor looks at the memory, then ends us */
     /* The host share. arg[0] is the share number; paths are relative to it, without a leading '/',
      * "" for the share itself; ".." and absolute symbolic links are never followed out of it. */
-    THAW_CALL_STAT = 16,     /* data: path -> data: struct thaw_stat; symbolic links are not followed */
-    THAW_CALL_OPEN = 17,     /* arg[1]: O_* (access mode, CREAT, EXCL, TRUNC, APPEND, DIRECTORY); arg[2]: mode;
+    THAW_CALL_STAT = 16,      /* data: path -> data: struct thaw_stat; symbolic links are not followed */
+    THAW_CALL_OPEN = 17,      /* arg[1]: O_* (access mode, CREAT, EXCL, TRUNC, APPEND, DIRECTORY); arg[2]: mode;
                                 data: path -> ret: handle; data: struct thaw_stat */
-    THAW_CALL_CLOSE = 18,    /* arg[1]: handle */
-    THAW_CALL_PREAD = 19,    /* arg[1]: handle, arg[2]: offset, arg[3]: count -> ret: bytes; data */
-    THAW_CALL_PWRITE = 20,   /* arg[1]: handle, arg[2]: offset, data -> ret: bytes */
-    THAW_CALL_READDIR = 21,  /* arg[1]: handle (a directory), arg[2]: position, 0 first -> data: struct thaw_dirent
+    THAW_CALL_CLOSE = 18,     /* arg[1]: handle */
+    THAW_CALL_PREAD = 19,     /* arg[1]: handle, arg[2]: offset, arg[3]: count -> ret: bytes; data */
+    THAW_CALL_PWRITE = 20,    /* arg[1]: handle, arg[2]: offset, data -> ret: bytes */
+    THAW_CALL_READDIR = 21,   /* arg[1]: handle (a directory), arg[2]: position, 0 first -> data: struct thaw_dirent
                                 records, 8-byte aligned; ret: their bytes, 0 at the end */
-    THAW_CALL_FSTAT = 22,    /* arg[1]: handle -> data: struct thaw_stat */
+    THAW_CALL_FSTAT = 22,     /* arg[1]: handle -> data: struct thaw_stat */
     THAW_CALL_FTRUNCATE = 23, /* arg[1]: handle, arg[2]: size */
-    THAW_CALL_FSYNC = 24,    /* arg[1]: handle */
-    THAW_CALL_READLINK = 25, /* data: path -> ret: length; data */
-    THAW_CALL_MKDIR = 26,    /* arg[1]: mode; data: path */
-    THAW_CALL_UNLINK = 27,   /* data: path */
-    THAW_CALL_RMDIR = 28,    /* data: path */
-    THAW_CALL_RENAME = 29,   /* arg[1]: RENAME_* flags; arg[2]: length of the first path; data: old path, new path */
-    THAW_CALL_SYMLINK = 30,  /* arg[2]: length of the target; data: target, path */
-    THAW_CALL_LINK = 31,     /* arg[2]: length of the first path; data: old path, new path */
-    THAW_CALL_CHMOD = 32,    /* arg[1]: mode; data: path */
-    THAW_CALL_UTIMENS = 33,  /* arg[1]: atime ns, arg[2]: mtime ns (THAW_TIME_OMIT: leave); data: path */
-    THAW_CALL_STATFS = 34    /* -> data: struct thaw_statfs */
+    THAW_CALL_FSYNC = 24,     /* arg[1]: handle */
+    THAW_CALL_READLINK = 25,  /* data: path -> ret: length; data */
+    THAW_CALL_MKDIR = 26,     /* arg[1]: mode; data: path */
+    THAW_CALL_UNLINK = 27,    /* data: path */
+    THAW_CALL_RMDIR = 28,     /* data: path */
+    THAW_CALL_RENAME = 29,    /* arg[1]: RENAME_* flags; arg[2]: length of the first path; data: old path, new path */
+    THAW_CALL_SYMLINK = 30,   /* arg[2]: length of the target; data: target, path */
+    THAW_CALL_LINK = 31,      /* arg[2]: length of the first path; data: old path, new path */
+    THAW_CALL_CHMOD = 32,     /* arg[1]: mode; data: path */
+    THAW_CALL_UTIMENS = 33,   /* arg[1]: atime ns, arg[2]: mtime ns (THAW_TIME_OMIT: leave); data: path */
+    THAW_CALL_STATFS = 34     /* -> data: struct thaw_statfs */
 };
 #define THAW_TIME_OMIT UINT64_MAX
 

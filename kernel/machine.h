@@ -111,6 +111,8 @@ const void *machine_image(void);
 u64 machine_clock(int clockid); /* nanoseconds; CLOCK_REALTIME 0, CLOCK_MONOTONIC 1, process 2 and thread 3 CPU time */
 /* Arranges for core's timer_expired() to be called at the deadline (CLOCK_MONOTONIC ns; 0: never). */
 void machine_set_timer(u64 deadline);
+/* For boot->stats: CLOCK_MONOTONIC of the host, ns. */
+u64 machine_timestamp(void);
 
 /* ---- the caller's stdio; user buffers are not allowed, buf is the kernel's ---- */
 

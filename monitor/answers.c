@@ -34,22 +34,22 @@ static int64_t answer(struct answers *a, struct thaw_call call, const char *path
         memcpy(a->buf + a->used + sizeof *rec, path, key_len);
     call.ret = ret;
     call.len = len;
-    *rec = (struct thaw_answer){ .call = call, .key_len = (uint32_t)key_len };
+    *rec = (struct thaw_answer){.call = call, .key_len = (uint32_t)key_len};
     a->used += (data + len + 7) & ~(size_t)7;
     return ret;
 }
 
 size_t answers_build(struct share_set *set, int share, const char *path, void *buf, size_t room)
 {
-    struct answers a = { .set = set, .buf = buf, .room = room };
+    struct answers a = {.set = set, .buf = buf, .room = room};
     const uint64_t s = (uint64_t)share;
 
-    if (answer(&a, (struct thaw_call){ .op = THAW_CALL_STAT, .arg = { s } }, "") < 0)
+    if (answer(&a, (struct thaw_call){.op = THAW_CALL_STAT, .arg = {s}}, "") < 0)
         return 0;
     if (*path) {
         size_t at = a.used + sizeof(struct thaw_answer) + strlen(path);
         struct thaw_stat copy;
-        if (answer(&a, (struct thaw_call){ .op = THAW_CALL_STAT, .arg = { s } }, path) < 0)
+        if (answer(&a, (struct thaw_call){.op = THAW_CALL_STAT, .arg = {s}}, path) < 0)
             return a.used;
         memcpy(&copy, a.buf + at, sizeof copy);
         if (!S_ISREG(copy.mode)) /* a link has more to it */
@@ -57,11 +57,11 @@ size_t answers_build(struct share_set *set, int share, const char *path, void *b
     }
     size_t at = a.used + sizeof(struct thaw_answer) + strlen(path);
     struct thaw_stat file;
-    int64_t handle = answer(&a, (struct thaw_call){ .op = THAW_CALL_OPEN, .arg = { s } }, path);
+    int64_t handle = answer(&a, (struct thaw_call){.op = THAW_CALL_OPEN, .arg = {s}}, path);
     if (handle < 0)
         return a.used;
     memcpy(&file, a.buf + at, sizeof file);
     if (file.size && file.size < THAW_CALL_DATA_MAX / 2)
-        answer(&a, (struct thaw_call){ .op = THAW_CALL_PREAD, .arg = { s, (uint64_t)handle, 0, file.size } }, NULL);
+        answer(&a, (struct thaw_call){.op = THAW_CALL_PREAD, .arg = {s, (uint64_t)handle, 0, file.size}}, NULL);
     return a.used;
 }

@@ -48,40 +48,40 @@ struct rule {
 };
 
 #define KICK_SIGNAL 16 /* HOST_SIG_KICK of the kernel */
-#define CLONE_FLAGS                                                                                                    \
-    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |                  \
+#define CLONE_FLAGS                                                                                    \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | \
      CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
 
-static const uint32_t futex_ops[] = { FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE, 0 };
-static const uint32_t tty_ioctls[] = { TCGETS,     TCSETS,  TCSETSW,   TCSETSF, TIOCGWINSZ, TIOCSWINSZ,
-                                       TIOCGPGRP,  FIONREAD, TCFLSH, TCSBRK, TCXONC, TIOCOUTQ, 0 };
-static const uint32_t advices[] = { MADV_DONTNEED, MADV_HUGEPAGE, 0 };
-static const uint32_t prctl_bases[] = { ARCH_SET_FS, ARCH_SET_GS, ARCH_GET_FS, ARCH_GET_GS, 0 };
+static const uint32_t futex_ops[] = {FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE, 0};
+static const uint32_t tty_ioctls[] = {TCGETS,   TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, TIOCSWINSZ, TIOCGPGRP,
+                                      FIONREAD, TCFLSH, TCSBRK,  TCXONC,  TIOCOUTQ,   0};
+static const uint32_t advices[] = {MADV_DONTNEED, MADV_HUGEPAGE, 0};
+static const uint32_t prctl_bases[] = {ARCH_SET_FS, ARCH_SET_GS, ARCH_GET_FS, ARCH_GET_GS, 0};
 
 /* Frequent calls first. fd checks keep every call to the descriptors of thaw_abi.h. */
 static const struct rule rules[] = {
-    { SYS_rt_sigreturn, { { NONE, 0, 0, NULL } } },
-    { SYS_write, { { AT_MOST, 0, THAW_FD_CONTROL, NULL } } },
-    { SYS_read, { { AT_MOST, 0, THAW_FD_CONTROL, NULL } } },
-    { SYS_futex, { { ONE_OF, 1, 0, futex_ops } } },
-    { SYS_clock_gettime, { { AT_MOST, 0, 11, NULL } } },
+    {SYS_rt_sigreturn, {{NONE, 0, 0, NULL}}},
+    {SYS_write, {{AT_MOST, 0, THAW_FD_CONTROL, NULL}}},
+    {SYS_read, {{AT_MOST, 0, THAW_FD_CONTROL, NULL}}},
+    {SYS_futex, {{ONE_OF, 1, 0, futex_ops}}},
+    {SYS_clock_gettime, {{AT_MOST, 0, 11, NULL}}},
     /* anonymous memory, or private pages of the image */
-    { SYS_mmap,
-      { { EQUAL, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL }, { EQUAL, 4, (uint64_t)-1, NULL }, { NONE, 0, 0, NULL } } },
-    { SYS_mmap, { { EQUAL, 3, MAP_PRIVATE | MAP_FIXED, NULL }, { EQUAL, 4, THAW_FD_IMAGE, NULL }, { NONE, 0, 0, NULL } } },
-    { SYS_munmap, { { NONE, 0, 0, NULL } } },
-    { SYS_mprotect, { { NONE, 0, 0, NULL } } },
-    { SYS_mremap, { { EQUAL, 3, MREMAP_MAYMOVE | MREMAP_FIXED, NULL } } },
-    { SYS_madvise, { { ONE_OF, 2, 0, advices } } },
-    { SYS_ppoll, { { AT_MOST, 1, 3, NULL }, { EQUAL, 3, 0, NULL } } },
-    { SYS_ioctl, { { AT_MOST, 0, THAW_FD_STDERR, NULL }, { ONE_OF, 1, 0, tty_ioctls } } },
-    { SYS_clone, { { EQUAL, 0, CLONE_FLAGS, NULL } } },
-    { SYS_tgkill, { { EQUAL, 0, 0 /* the sandbox's pid */, NULL }, { EQUAL, 2, KICK_SIGNAL, NULL } } },
-    { SYS_setitimer, { { EQUAL, 0, 0 /* ITIMER_REAL */, NULL } } },
-    { SYS_arch_prctl, { { ONE_OF, 0, 0, prctl_bases } } },
-    { SYS_sched_yield, { { NONE, 0, 0, NULL } } },
-    { SYS_exit, { { NONE, 0, 0, NULL } } },
-    { SYS_exit_group, { { NONE, 0, 0, NULL } } },
+    {SYS_mmap,
+     {{EQUAL, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL}, {EQUAL, 4, (uint64_t)-1, NULL}, {NONE, 0, 0, NULL}}},
+    {SYS_mmap, {{EQUAL, 3, MAP_PRIVATE | MAP_FIXED, NULL}, {EQUAL, 4, THAW_FD_IMAGE, NULL}, {NONE, 0, 0, NULL}}},
+    {SYS_munmap, {{NONE, 0, 0, NULL}}},
+    {SYS_mprotect, {{NONE, 0, 0, NULL}}},
+    {SYS_mremap, {{EQUAL, 3, MREMAP_MAYMOVE | MREMAP_FIXED, NULL}}},
+    {SYS_madvise, {{ONE_OF, 2, 0, advices}}},
+    {SYS_ppoll, {{AT_MOST, 1, 3, NULL}, {EQUAL, 3, 0, NULL}}},
+    {SYS_ioctl, {{AT_MOST, 0, THAW_FD_STDERR, NULL}, {ONE_OF, 1, 0, tty_ioctls}}},
+    {SYS_clone, {{EQUAL, 0, CLONE_FLAGS, NULL}}},
+    {SYS_tgkill, {{EQUAL, 0, 0 /* the sandbox's pid */, NULL}, {EQUAL, 2, KICK_SIGNAL, NULL}}},
+    {SYS_setitimer, {{EQUAL, 0, 0 /* ITIMER_REAL */, NULL}}},
+    {SYS_arch_prctl, {{ONE_OF, 0, 0, prctl_bases}}},
+    {SYS_sched_yield, {{NONE, 0, 0, NULL}}},
+    {SYS_exit, {{NONE, 0, 0, NULL}}},
+    {SYS_exit_group, {{NONE, 0, 0, NULL}}},
 };
 #define NR_RULES (sizeof(rules) / sizeof(rules[0]))
 
@@ -95,15 +95,13 @@ static size_t check_len(const struct check *c)
 {
     size_t n = 0;
     switch (c->kind) {
-    case NONE:
-        return 0;
+    case NONE: return 0;
     case ONE_OF:
         do
             n++;
         while (c->values[n]);
         return 2 + 1 + n;
-    default:
-        return 4;
+    default: return 4;
     }
 }
 

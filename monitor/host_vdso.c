@@ -10,7 +10,6 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-
 /* The range of the mappings called [vvar...] and [vdso], which adjoin. False if they do not, or are not to be had. */
 static bool vdso_range(uintptr_t *start, uintptr_t *end)
 {
@@ -83,7 +82,7 @@ static uintptr_t vdso_symbol(uintptr_t base, const char *name)
 
 struct thaw_vdso host_vdso_find(void)
 {
-    struct thaw_vdso v = { 0, 0, 0, 0 };
+    struct thaw_vdso v = {0, 0, 0, 0};
     uintptr_t base = getauxval(AT_SYSINFO_EHDR), start, end;
     uintptr_t fn = base ? vdso_symbol(base, "__vdso_clock_gettime") : 0;
 

@@ -106,7 +106,8 @@ int snapshot_result_error(enum snapshot_result result, const char *path, struct 
     switch (result) {
     case SNAPSHOT_OK: return 0;
     case SNAPSHOT_ABSENT:
-        return thaw_error_set(err, THAW_STATUS_FAILED, ENOENT, "no snapshot %s; `thaw snapshot create` makes one", path);
+        return thaw_error_set(err, THAW_STATUS_FAILED, ENOENT, "no snapshot %s; `thaw snapshot create` makes one",
+                              path);
     case SNAPSHOT_STALE:
         return thaw_error_set(err, THAW_STATUS_FAILED, ESTALE,
                               "snapshot %s belongs to another build of thaw, image or CPU; make it anew with `thaw "
@@ -332,7 +333,9 @@ static int start_request(struct thaw_sandbox *s, const struct thaw_start *start,
         .argv = start->argv,
         .defaults = s->config.restore || s->snapshot_to ? defaults : defaults_cold,
         .env = start->env,
-        .cwd = start->cwd ? start->cwd : exec ? "/" : "/root",
+        .cwd = start->cwd ? start->cwd
+               : exec     ? "/"
+                          : "/root",
         .umask = 022,
         .mounts = mounts,
         .mount_count = mount_count,
@@ -349,7 +352,8 @@ static int start_request(struct thaw_sandbox *s, const struct thaw_start *start,
 static int start_check(const struct thaw_start *start, struct thaw_error *err)
 {
     if (start->size != sizeof *start)
-        return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "struct thaw_start is of another version of the library");
+        return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL,
+                              "struct thaw_start is of another version of the library");
     if (!start->argv || !start->argv[0])
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "nothing to run");
     if (!start->image == !start->root)
@@ -519,9 +523,7 @@ static void status_unexplained(struct thaw_sandbox *s, int wstatus)
         case SIGHUP:
         case SIGQUIT:
         case SIGUSR1:
-        case SIGUSR2: /* before its kernel could take them */
-            status_signaled(st, sig);
-            return;
+        case SIGUSR2: /* before its kernel could take them */ status_signaled(st, sig); return;
         default:
             status_broken(st, sig, NULL);
             snprintf(st->text, sizeof st->text, "the sandbox's kernel was killed by signal %d (%s)", sig,
@@ -561,7 +563,8 @@ static void status_set(struct thaw_sandbox *s, const struct thaw_exit *e, int ws
         st->end = THAW_END_BROKEN;
         st->exit_status = THAW_STATUS_FAILED;
         clean_text(st->text, sizeof st->text, "the sandbox's kernel gave up: ", e->text, sizeof e->text);
-        if (code > 0 && code < 134 && code != ECANCELED /* the kernel's own, no errno */ && strlen(st->text) < sizeof st->text - 80)
+        if (code > 0 && code < 134 && code != ECANCELED /* the kernel's own, no errno */ &&
+            strlen(st->text) < sizeof st->text - 80)
             sprintf(st->text + strlen(st->text), ": %.60s", strerror((int)code));
         return;
     case THAW_EXIT_EXEC:
@@ -772,8 +775,8 @@ int thaw_sandbox_communicate(struct thaw_sandbox *s, const void *input, size_t i
     if (input && input_len == 0 && s->near[0] >= 0)
         near_close(s, 0);
     for (;;) {
-        struct pollfd p[5] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLOUT}, {.events = POLLIN},
-                              {.events = POLLIN}};
+        struct pollfd p[5] = {
+            {.events = POLLIN}, {.events = POLLIN}, {.events = POLLOUT}, {.events = POLLIN}, {.events = POLLIN}};
         int fds[2], n, wait_ms;
 
         thaw_sandbox_fds(s, fds);
@@ -816,10 +819,7 @@ int thaw_sandbox_communicate(struct thaw_sandbox *s, const void *input, size_t i
     return ret;
 }
 
-int thaw_sandbox_stdio(const struct thaw_sandbox *s, int n)
-{
-    return n >= 0 && n < 3 ? s->near[n] : -1;
-}
+int thaw_sandbox_stdio(const struct thaw_sandbox *s, int n) { return n >= 0 && n < 3 ? s->near[n] : -1; }
 
 int thaw_sandbox_take_stdio(struct thaw_sandbox *s, int n)
 {
@@ -855,15 +855,9 @@ void thaw_sandbox_statistics(const struct thaw_sandbox *s, struct thaw_statistic
     *statistics = copy.statistics;
 }
 
-bool thaw_sandbox_snapshot_pending(const struct thaw_sandbox *s)
-{
-    return !s->ended && s->snapshot_to;
-}
+bool thaw_sandbox_snapshot_pending(const struct thaw_sandbox *s) { return !s->ended && s->snapshot_to; }
 
-struct share_set *sandbox_shares(struct thaw_sandbox *s)
-{
-    return s->config.shares;
-}
+struct share_set *sandbox_shares(struct thaw_sandbox *s) { return s->config.shares; }
 
 void sandbox_on_snapshot(struct thaw_sandbox *s, void (*fn)(void *arg), void *arg)
 {

@@ -47,7 +47,10 @@
 
 extern const char thaw_kernel_start[], thaw_kernel_end[];
 
-static const struct kernel_image *kernel_image(void) { return (const struct kernel_image *)(const void *)thaw_kernel_start; }
+static const struct kernel_image *kernel_image(void)
+{
+    return (const struct kernel_image *)(const void *)thaw_kernel_start;
+}
 
 /* ---- the child: raw system calls only, other threads of the caller do not exist here ---- */
 
@@ -95,7 +98,7 @@ static void child_descriptors(struct child *c)
 static void child_limits(struct child *c)
 {
     uint64_t data = c->config->memory_limit + KERNEL_ALLOWANCE;
-    struct rlimit mem = { data, data }, none = { 0, 0 };
+    struct rlimit mem = {data, data}, none = {0, 0};
 
     if (setrlimit(RLIMIT_CORE, &none))
         child_fail(c->boot, "setting RLIMIT_CORE", errno);
@@ -112,8 +115,8 @@ static void child_limits(struct child *c)
 
 static void child_privileges(struct child *c)
 {
-    struct __user_cap_header_struct hdr = { .version = _LINUX_CAPABILITY_VERSION_3 };
-    struct __user_cap_data_struct none[2] = { { 0, 0, 0 }, { 0, 0, 0 } };
+    struct __user_cap_header_struct hdr = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
 
     if (syscall(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
         child_fail(c->boot, "setting no_new_privs", errno);
@@ -124,9 +127,10 @@ static void child_privileges(struct child *c)
 /* --harden: what lies under the filter, should it have a hole. */
 static void child_harden(struct child *c)
 {
-    struct landlock_ruleset_attr attr = { .handled_access_fs = (1ull << 13) - 1 };
+    struct landlock_ruleset_attr attr = {.handled_access_fs = (1ull << 13) - 1};
 
-    if (syscall(SYS_unshare, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP))
+    if (syscall(SYS_unshare,
+                CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP))
         child_fail(c->boot, "unsharing namespaces for --harden (does this host allow user namespaces?)", errno);
     int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
     if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0))
@@ -177,9 +181,8 @@ static void child_run(struct child *c)
         syscall(SYS_mprotect, k->text_end, k->rodata_end - k->text_end, PROT_READ) ||
         (k->data_end > k->rodata_end &&
          syscall(SYS_mprotect, k->rodata_end, k->data_end - k->rodata_end, PROT_READ | PROT_WRITE)) ||
-        (k->bss_end > k->data_end &&
-         syscall(SYS_mmap, k->data_end, k->bss_end - k->data_end, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != (long)k->data_end))
+        (k->bss_end > k->data_end && syscall(SYS_mmap, k->data_end, k->bss_end - k->data_end, PROT_READ | PROT_WRITE,
+                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != (long)k->data_end))
         child_fail(boot, "mapping the kernel", errno);
     syscall(SYS_madvise, k->start, k->rodata_end - k->start, MADV_POPULATE_READ);
     child_move(c, (uint64_t)boot, THAW_BOOT_AREA, THAW_BOOT_ADDR);
@@ -238,12 +241,13 @@ static int boot_fill(struct sandbox *sb, const struct sandbox_config *config, si
     return 0;
 }
 _Static_assert(BOOT_TABLES_OFFSET + FILTER_MAX * sizeof(struct sock_filter) + THAW_REQUEST_MAX + ANSWERS_MAX +
-                       THAW_REGION_MAX * sizeof(struct thaw_region) + 8 <= THAW_BOOT_AREA,
+                       THAW_REGION_MAX * sizeof(struct thaw_region) + 8 <=
+                   THAW_BOOT_AREA,
                "everything fits the boot area");
 
 int process_start(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err)
 {
-    struct child c = { .config = config, .parent = getpid() };
+    struct child c = {.config = config, .parent = getpid()};
     sigset_t outside, old;
     int pair[2];
 
@@ -275,7 +279,7 @@ int process_start(struct sandbox *sb, const struct sandbox_config *config, struc
 
     /* Until the kernel runs, signals from outside wait; those it raises itself must not. */
     sigfillset(&outside);
-    const int own[] = { SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP };
+    const int own[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
         sigdelset(&outside, own[i]);
     sigprocmask(SIG_BLOCK, &outside, &old);
@@ -326,5 +330,5 @@ void process_stop(struct sandbox *sb, int *wstatus)
 struct kernel_ranges process_kernel_ranges(void)
 {
     const struct kernel_image *k = kernel_image();
-    return (struct kernel_ranges){ k->rodata_end, k->bss_end };
+    return (struct kernel_ranges){k->rodata_end, k->bss_end};
 }

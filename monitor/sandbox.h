@@ -18,7 +18,7 @@ int thaw_error_set(struct thaw_error *err, int exit_status, int error, const cha
 struct share_set; /* share.c: the host directories a sandbox may reach, and its open handles on them */
 struct snapshot_key;
 struct trained;
-struct snapshot;  /* snapshot.c: an open, checked snapshot file */
+struct snapshot; /* snapshot.c: an open, checked snapshot file */
 
 /* What a start needs. Descriptors stay the caller's. */
 struct sandbox_config {
@@ -28,8 +28,8 @@ struct sandbox_config {
     uint64_t memory_limit;
     const struct thaw_request *request; /* request->size bytes */
     struct share_set *shares;
-    int preload_share; /* the file that the program will read first; -1: not known */
-    const char *preload_path; /* in that share */
+    int preload_share;              /* the file that the program will read first; -1: not known */
+    const char *preload_path;       /* in that share */
     const struct snapshot *restore; /* NULL: cold boot */
     const struct snapshot_key *key; /* what a snapshot made by this start will be good for; with snapshot_to */
     const char *snapshot_to;        /* cold boot: path to write the snapshot to, if the guest asks; or NULL */
@@ -38,8 +38,8 @@ struct sandbox_config {
 
 struct sandbox {
     pid_t pid;
-    int pidfd;   /* becomes readable when the sandbox process has ended */
-    int control; /* SOCK_SEQPACKET to the kernel */
+    int pidfd;              /* becomes readable when the sandbox process has ended */
+    int control;            /* SOCK_SEQPACKET to the kernel */
     struct thaw_boot *boot; /* shared with the sandbox: everything in it is untrusted */
     uint32_t region_off;    /* what boot->region_off was set to */
     struct share_set *shares;
@@ -71,7 +71,8 @@ void share_set_free(struct share_set *set);
 /* Opens host_path (a directory or a file) as the next share; its number, or -1 with err. */
 int share_add(struct share_set *set, const char *host_path, bool rdonly, struct thaw_error *err);
 /* Serves one file call; data is call->len bytes, reply has room for THAW_CALL_DATA_MAX bytes; *reply_len is set. */
-int64_t share_serve(struct share_set *set, const struct thaw_call *call, const void *data, void *reply, uint32_t *reply_len);
+int64_t share_serve(struct share_set *set, const struct thaw_call *call, const void *data, void *reply,
+                    uint32_t *reply_len);
 
 /* ---- answers.c: serves the calls that reading a file of share takes, and writes their answers to buf; bytes used ---- */
 size_t answers_build(struct share_set *set, int share, const char *path, void *buf, size_t room);
@@ -79,23 +80,22 @@ size_t answers_build(struct share_set *set, int share, const char *path, void *b
 /* ---- snapshot.c: the file format (docs/snapshot-format.md) ---- */
 
 struct snapshot_key {
-    uint8_t kernel[16];  /* build of the kernel */
-    uint8_t image[16];   /* contents of the image */
-    uint8_t machine[8];  /* "process", "kvm" */
-    uint8_t cpu[16];     /* features the CPU and the host kernel offer */
+    uint8_t kernel[16]; /* build of the kernel */
+    uint8_t image[16];  /* contents of the image */
+    uint8_t machine[8]; /* "process", "kvm" */
+    uint8_t cpu[16];    /* features the CPU and the host kernel offer */
 };
 struct snapshot {
     int fd;
     uint64_t size;
     struct snapshot_key key;
     uint64_t resume;
-    uint64_t monotonic_ns; /* guest's monotonic clock when it was taken */
     uint64_t memory_limit;
     uint64_t created_ns;
     const struct thaw_region *regions;
     uint32_t region_count;
     uint32_t populate_count; /* of these, hints */
-    void *tables; /* owns regions */
+    void *tables;            /* owns regions */
 };
 
 enum snapshot_result { SNAPSHOT_OK, SNAPSHOT_ABSENT, SNAPSHOT_STALE, SNAPSHOT_DAMAGED, SNAPSHOT_ERROR };

@@ -55,16 +55,13 @@ static const char *region_check(const struct thaw_region *r, uint64_t file_size)
         return "a region has a protection it may not have";
     switch (r->kind) {
     case THAW_REGION_ZERO:
-    case THAW_REGION_POPULATE:
-        return NULL;
-    case THAW_REGION_IMAGE:
-        return user ? NULL : "a region of the kernel's is mapped from the image";
+    case THAW_REGION_POPULATE: return NULL;
+    case THAW_REGION_IMAGE: return user ? NULL : "a region of the kernel's is mapped from the image";
     case THAW_REGION_DATA:
         return r->offset >= SNAPSHOT_PAGES_OFF && r->offset <= file_size && r->len <= file_size - r->offset
                    ? NULL
                    : "a region lies outside the file";
-    default:
-        return "a region is of an unknown kind";
+    default: return "a region is of an unknown kind";
     }
 }
 
@@ -107,7 +104,10 @@ _Static_assert(sizeof(struct stamp) == 80, "on disk");
 /* A file may be written twice within one tick of its time stamps: only one that has rested this long is believed. */
 #define STAMP_REST_NS 100000000ull
 
-static uint64_t timespec_ns(const struct timespec *t) { return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec; }
+static uint64_t timespec_ns(const struct timespec *t)
+{
+    return (uint64_t)t->tv_sec * 1000000000u + (uint64_t)t->tv_nsec;
+}
 
 static bool stamp_fill(struct stamp *st, int fd)
 {
@@ -205,7 +205,8 @@ static bool pread_all(int fd, void *buf, size_t n, uint64_t off)
     return true;
 }
 
-static enum snapshot_result pages_check(int fd, const char *path, const struct snapshot_header *h, struct thaw_error *err)
+static enum snapshot_result pages_check(int fd, const char *path, const struct snapshot_header *h,
+                                        struct thaw_error *err)
 {
     const size_t chunk = 1u << 20;
     XXH3_state_t *state = XXH3_createState();
@@ -264,7 +265,6 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
         goto bad;
     }
     madvise(buf, FIRST, MADV_POPULATE_WRITE);
-    result = SNAPSHOT_DAMAGED;
     if ((uint64_t)st.st_size < SNAPSHOT_PAGES_OFF || !pread_all(s->fd, buf, FIRST, 0)) {
         result = damaged(err, path, "it is too short");
         goto bad;
@@ -286,11 +286,12 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
         goto bad;
     }
     if (key && memcmp(key, &h.key, sizeof(*key))) {
-        const char *what = memcmp(key->machine, h.key.machine, 8) ? "another machine"
+        const char *what = memcmp(key->machine, h.key.machine, 8)  ? "another machine"
                            : memcmp(key->kernel, h.key.kernel, 16) ? "another build of thaw"
                            : memcmp(key->image, h.key.image, 16)   ? "another image"
                                                                    : "another CPU or host kernel";
-        thaw_error_set(err, 125, 0, "snapshot %s was made with %s: make it anew with 'thaw snapshot create'", path, what);
+        thaw_error_set(err, 125, 0, "snapshot %s was made with %s: make it anew with 'thaw snapshot create'", path,
+                       what);
         result = SNAPSHOT_STALE;
         goto bad;
     }

@@ -8,7 +8,8 @@
 #define SNAPSHOT_MAGIC "THAWSNAP"
 #define SNAPSHOT_FORMAT 1u
 #define SNAPSHOT_TABLE_OFF 256u
-#define SNAPSHOT_PAGES_OFF ((SNAPSHOT_TABLE_OFF + THAW_REGION_MAX * (uint32_t)sizeof(struct thaw_region) + 4095u) & ~4095u)
+#define SNAPSHOT_PAGES_OFF \
+    ((SNAPSHOT_TABLE_OFF + THAW_REGION_MAX * (uint32_t)sizeof(struct thaw_region) + 4095u) & ~4095u)
 
 struct snapshot_header {
     char magic[8];
@@ -18,7 +19,7 @@ struct snapshot_header {
     uint64_t file_size;
     uint64_t resume;
     uint64_t memory_limit;
-    uint64_t created_ns; /* CLOCK_REALTIME */
+    uint64_t created_ns;   /* CLOCK_REALTIME */
     uint32_t region_count; /* struct thaw_region at SNAPSHOT_TABLE_OFF, hints last */
     uint32_t populate_count;
     uint8_t table_sum[16];  /* XXH3-128 of the table */

@@ -37,7 +37,7 @@ struct take {
     int mem; /* /proc/PID/mem */
     struct thaw_region in[THAW_REGION_MAX], out[THAW_REGION_MAX];
     uint32_t in_count, out_count, hints;
-    uint64_t off; /* end of the file so far */
+    uint64_t off;    /* end of the file so far */
     uint64_t resume; /* read once: the kernel could change it */
     XXH3_state_t *sum;
     uint8_t *buf;
@@ -106,7 +106,7 @@ static int take_read(struct take *t, uint64_t addr, size_t n)
 /* Splits a region into runs that are zero and runs that are saved. */
 static int take_data(struct take *t, const struct thaw_region *r)
 {
-    struct thaw_region run = { 0 };
+    struct thaw_region run = {0};
     uint64_t zeros = 0; /* pages at the end of run that are zero, and not written yet */
     int err = 0;
 
@@ -117,7 +117,7 @@ static int take_data(struct take *t, const struct thaw_region *r)
             uint64_t addr = r->start + done + i;
             if (is_zero(t->buf + i)) {
                 if (!run.len) {
-                    run = (struct thaw_region){ addr, THAW_PAGE_SIZE, 0, r->prot, THAW_REGION_ZERO };
+                    run = (struct thaw_region){addr, THAW_PAGE_SIZE, 0, r->prot, THAW_REGION_ZERO};
                 } else {
                     run.len += THAW_PAGE_SIZE;
                     zeros += run.kind == THAW_REGION_DATA;
@@ -130,13 +130,13 @@ static int take_data(struct take *t, const struct thaw_region *r)
                 if (run.kind == THAW_REGION_DATA) {
                     run.len -= zeros * THAW_PAGE_SIZE;
                     err = take_add(t, run);
-                    run = (struct thaw_region){ run.start + run.len, len - run.len, 0, r->prot, THAW_REGION_ZERO };
+                    run = (struct thaw_region){run.start + run.len, len - run.len, 0, r->prot, THAW_REGION_ZERO};
                 }
                 err = err ? err : take_add(t, run);
                 run.len = zeros = 0;
             }
             if (!run.len)
-                run = (struct thaw_region){ addr, 0, t->off, r->prot, THAW_REGION_DATA };
+                run = (struct thaw_region){addr, 0, t->off, r->prot, THAW_REGION_DATA};
             for (; zeros && !err; zeros--) {
                 static const uint8_t zero[THAW_PAGE_SIZE];
                 err = take_write(t, zero, sizeof(zero));
@@ -147,8 +147,8 @@ static int take_data(struct take *t, const struct thaw_region *r)
         done += n;
     }
     if (!err && run.len && run.kind == THAW_REGION_DATA && zeros) {
-        struct thaw_region tail = { run.start + run.len - zeros * THAW_PAGE_SIZE, zeros * THAW_PAGE_SIZE, 0, r->prot,
-                                    THAW_REGION_ZERO };
+        struct thaw_region tail = {run.start + run.len - zeros * THAW_PAGE_SIZE, zeros * THAW_PAGE_SIZE, 0, r->prot,
+                                   THAW_REGION_ZERO};
         run.len -= tail.len;
         err = take_add(t, run);
         return err ? err : take_add(t, tail);
@@ -203,7 +203,7 @@ static int take_finish(struct take *t, const struct sandbox *sb)
 static void trained_region(struct take *t, int pagemap, const struct thaw_region r, bool write)
 {
     const uint64_t gap = (write ? HOT_GAP : HOT_READ_GAP) * (uint64_t)THAW_PAGE_SIZE;
-    struct thaw_region hot = { 0 };
+    struct thaw_region hot = {0};
     uint64_t entry[512];
 
     for (uint64_t done = 0; done < r.len;) {
@@ -222,8 +222,8 @@ static void trained_region(struct take *t, int pagemap, const struct thaw_region
             }
             if (hot.len && t->out_count < THAW_REGION_MAX)
                 t->out[t->out_count++] = hot;
-            hot = (struct thaw_region){ addr, THAW_PAGE_SIZE, 0, write ? PROT_READ | PROT_WRITE : PROT_READ,
-                                        THAW_REGION_POPULATE };
+            hot = (struct thaw_region){addr, THAW_PAGE_SIZE, 0, write ? PROT_READ | PROT_WRITE : PROT_READ,
+                                       THAW_REGION_POPULATE};
         }
         done += n * THAW_PAGE_SIZE;
     }
@@ -265,20 +265,20 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
                                   "for word in 'one two'.split():\n"
                                   "    greet(word)\n"
                                   "print({i: str(i) for i in range(3)}, [1.5, None])\n";
-    static const char *const argv[] = { "python3", "/train/train.py", NULL };
-    static const char *const env[] = { "PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/root", "LANG=C.UTF-8",
-                                       "THAW_SNAPSHOT=1", NULL };
-    static const struct request_mount mount = { "/train/train.py", THAW_SHARE_RDONLY };
-    struct request_source source = { .argv = argv, .defaults = env, .cwd = "/train", .umask = 022, .mounts = &mount,
-                                     .mount_count = 1 };
-    struct snapshot snap = { .fd = t->fd,
-                             .size = t->off,
-                             .resume = t->header.resume,
-                             .memory_limit = t->header.memory_limit,
-                             .regions = t->out,
-                             .region_count = t->out_count };
+    static const char *const argv[] = {"python3", "/train/train.py", NULL};
+    static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/root", "LANG=C.UTF-8",
+                                      "THAW_SNAPSHOT=1", NULL};
+    static const struct request_mount mount = {"/train/train.py", THAW_SHARE_RDONLY};
+    struct request_source source = {
+        .argv = argv, .defaults = env, .cwd = "/train", .umask = 022, .mounts = &mount, .mount_count = 1};
+    struct snapshot snap = {.fd = t->fd,
+                            .size = t->off,
+                            .resume = t->header.resume,
+                            .memory_limit = t->header.memory_limit,
+                            .regions = t->out,
+                            .region_count = t->out_count};
     struct sandbox_config config = *parent->config;
-    struct trained trained = { .take = t };
+    struct trained trained = {.take = t};
     struct sandbox sb;
     int status;
     char path[64];
@@ -308,7 +308,7 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
     if (!ret) {
         sb.trained = &trained;
         uint64_t end = now_ns(CLOCK_MONOTONIC) + TRAINING_SECONDS * 1000000000ull;
-        struct pollfd p[2] = { { sb.control, POLLIN, 0 }, { sb.pidfd, POLLIN, 0 } };
+        struct pollfd p[2] = {{sb.control, POLLIN, 0}, {sb.pidfd, POLLIN, 0}};
         while (now_ns(CLOCK_MONOTONIC) < end && poll(p, 2, 1000) >= 0) {
             if (p[0].revents && control_serve(&sb, err))
                 break;
@@ -319,7 +319,8 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
         ex.text[sizeof(ex.text) - 1] = 0;
         process_stop(&sb, &status);
         if (ex.kind == THAW_EXIT_PANIC || ex.kind == THAW_EXIT_NONE)
-            ret = thaw_error_set(err, 125, 0, "the snapshot does not run: %s", ex.text[0] ? ex.text : "it ended by itself");
+            ret = thaw_error_set(err, 125, 0, "the snapshot does not run: %s",
+                                 ex.text[0] ? ex.text : "it ended by itself");
     }
 out:
     free(request);

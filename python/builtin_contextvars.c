@@ -5,10 +5,7 @@
  */
 #include "builtin_contextvars.h"
 
-static PyObject *contextvars_copy_context(PyObject *module, PyObject *unused)
-{
-    return PyContext_CopyCurrent();
-}
+static PyObject *contextvars_copy_context(PyObject *module, PyObject *unused) { return PyContext_CopyCurrent(); }
 
 static PyMethodDef contextvars_methods[] = {
     {"copy_context", contextvars_copy_context, METH_NOARGS, NULL},
@@ -28,14 +25,9 @@ static PyModuleDef_Slot contextvars_slots[] = {
 };
 
 static struct PyModuleDef contextvars_module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "_contextvars",
-    .m_doc = "Context Variables",
-    .m_methods = contextvars_methods,
+    PyModuleDef_HEAD_INIT,        .m_name = "_contextvars",
+    .m_doc = "Context Variables", .m_methods = contextvars_methods,
     .m_slots = contextvars_slots,
 };
 
-PyMODINIT_FUNC PyInit__contextvars(void)
-{
-    return PyModuleDef_Init(&contextvars_module);
-}
+PyMODINIT_FUNC PyInit__contextvars(void) { return PyModuleDef_Init(&contextvars_module); }

@@ -181,15 +181,9 @@ static PyObject *json_quote(PyObject *s, bool ascii)
     return result;
 }
 
-static PyObject *json_encode_basestring(PyObject *module, PyObject *s)
-{
-    return json_quote(s, false);
-}
+static PyObject *json_encode_basestring(PyObject *module, PyObject *s) { return json_quote(s, false); }
 
-static PyObject *json_encode_basestring_ascii(PyObject *module, PyObject *s)
-{
-    return json_quote(s, true);
-}
+static PyObject *json_encode_basestring_ascii(PyObject *module, PyObject *s) { return json_quote(s, true); }
 
 /* ---- errors, in ---- */
 
@@ -336,8 +330,7 @@ static PyObject *json_scanstring(PyObject *module, PyObject *args)
 /* ---- the scanner ---- */
 
 struct scanner {
-    PyObject_HEAD
-    bool strict;
+    PyObject_HEAD bool strict;
     PyObject *object_hook, *object_pairs_hook, *parse_float, *parse_int, *parse_constant;
     PyObject *memo; /* keys of the document being read, each once */
 };
@@ -550,8 +543,7 @@ static PyObject *scanner_value(struct scanner *c, PyObject *s, Py_ssize_t at, Py
     if (at >= n)
         return json_stop(at);
     switch (PyUnicode_READ(kind, data, at)) {
-    case '"':
-        return json_scan_string(s, at + 1, c->strict, next);
+    case '"': return json_scan_string(s, at + 1, c->strict, next);
     case '{':
         if (Py_EnterRecursiveCall(" while decoding a JSON object from a unicode string"))
             return NULL;
@@ -582,8 +574,7 @@ static PyObject *scanner_value(struct scanner *c, PyObject *s, Py_ssize_t at, Py
             Py_RETURN_FALSE;
         }
         break;
-    default:
-        break;
+    default: break;
     }
     for (int i = 0; i < 3; i++)
         if (json_is_word(kind, data, at, n, constants[i])) {
@@ -647,10 +638,7 @@ static void json_dealloc(PyObject *self, inquiry clear)
     Py_DECREF(type);
 }
 
-static void scanner_dealloc(PyObject *self)
-{
-    json_dealloc(self, scanner_clear);
-}
+static void scanner_dealloc(PyObject *self) { json_dealloc(self, scanner_clear); }
 
 static PyObject *scanner_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -695,8 +683,7 @@ static PyType_Spec scanner_spec = {
 /* ---- the encoder ---- */
 
 struct encoder {
-    PyObject_HEAD
-    PyObject *markers, *default_, *encoder, *indent, *key_separator, *item_separator;
+    PyObject_HEAD PyObject *markers, *default_, *encoder, *indent, *key_separator, *item_separator;
     bool sort_keys, skipkeys, allow_nan;
     enum { QUOTE_CALL, QUOTE_ASCII, QUOTE_PLAIN } quote; /* what encoder is */
 };
@@ -979,10 +966,7 @@ static int encoder_clear(PyObject *self)
     return 0;
 }
 
-static void encoder_dealloc(PyObject *self)
-{
-    json_dealloc(self, encoder_clear);
-}
+static void encoder_dealloc(PyObject *self) { json_dealloc(self, encoder_clear); }
 
 static PyObject *encoder_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
 {
@@ -1070,14 +1054,8 @@ static PyModuleDef_Slot json_slots[] = {
 };
 
 static struct PyModuleDef json_module = {
-    PyModuleDef_HEAD_INIT,
-    .m_name = "_json",
-    .m_doc = "json speedups\n",
-    .m_methods = json_methods,
-    .m_slots = json_slots,
+    PyModuleDef_HEAD_INIT,     .m_name = "_json",     .m_doc = "json speedups\n",
+    .m_methods = json_methods, .m_slots = json_slots,
 };
 
-PyMODINIT_FUNC PyInit__json(void)
-{
-    return PyModuleDef_Init(&json_module);
-}
+PyMODINIT_FUNC PyInit__json(void) { return PyModuleDef_Init(&json_module); }

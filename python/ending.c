@@ -48,10 +48,7 @@ static void ending_thaw(PyObject *o)
     }
 }
 
-static uint64_t ending_dict_version(PyObject *dict)
-{
-    return ((PyDictObject *)dict)->ma_version_tag;
-}
+static uint64_t ending_dict_version(PyObject *dict) { return ((PyDictObject *)dict)->ma_version_tag; }
 
 static int ending_record(struct ending_module *m, PyObject *module)
 {
@@ -93,8 +90,8 @@ static int ending_record_all(PyObject *modules, PyObject *stash, PyObject *main)
     if (ending.sys.module == NULL)
         return -1;
     /* Containers that Py_FinalizeEx() has dropped by then; a copy must not keep them alive. */
-    static const char *const dropped[] = {"path", "argv", "path_hooks", "path_importer_cache", "meta_path",
-                                          "orig_argv", "warnoptions", "modules"};
+    static const char *const dropped[] = {"path",      "argv",      "path_hooks",  "path_importer_cache",
+                                          "meta_path", "orig_argv", "warnoptions", "modules"};
     for (size_t i = 0; i < sizeof dropped / sizeof dropped[0]; i++)
         if (PyDict_DelItemString(ending.sys.contents, dropped[i]) < 0)
             return -1;
@@ -477,8 +474,7 @@ static void ending_release(void)
 
 static void ending_streams_reset(void)
 {
-    static const char *const names[3][2] = {
-        {"stdin", "__stdin__"}, {"stdout", "__stdout__"}, {"stderr", "__stderr__"}};
+    static const char *const names[3][2] = {{"stdin", "__stdin__"}, {"stdout", "__stdout__"}, {"stderr", "__stderr__"}};
     for (int i = 0; i < 3; i++) {
         PyObject *original = PySys_GetObject(names[i][1]);
         if (PySys_GetObject(names[i][0]) != original &&

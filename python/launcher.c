@@ -164,8 +164,9 @@ static _Noreturn void launcher_restart(const struct request *r)
 {
     execve("/proc/self/exe", r->argv, r->env);
     execve(LAUNCHER_PATH, r->argv, r->env);
-    fprintf(stderr, "thaw: python: these options or variables cannot be applied after a restore "
-                    "(%s): %s; start with --cold or leave them out\n",
+    fprintf(stderr,
+            "thaw: python: these options or variables cannot be applied after a restore "
+            "(%s): %s; start with --cold or leave them out\n",
             LAUNCHER_PATH, strerror(errno));
     fflush(stderr);
     _exit(1);

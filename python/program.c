@@ -71,7 +71,10 @@ int program_parse(struct program *p, const struct request *r, int *args)
         return p->word != NULL && p->path != NULL ? 0 : -1;
     }
     /* -c CODE or -cCODE; anything else is for a new interpreter's eyes. */
-    const char *text = word[1] != 'c' && word[1] != 'm' ? NULL : word[2] != '\0' ? word + 2 : r->argc > 2 ? r->argv[2] : NULL;
+    const char *text = word[1] != 'c' && word[1] != 'm' ? NULL
+                       : word[2] != '\0'                ? word + 2
+                       : r->argc > 2                    ? r->argv[2]
+                                                        : NULL;
     if (text == NULL) {
         p->kind = PROGRAM_ODD;
         return 0;

@@ -15,11 +15,25 @@ static bool renew_seeds;              /* a module with random state was imported
 
 /* Variables that Python reads once, early. sys.flags or the memory layout depend on them. */
 static const char *const cold_names[] = {
-    "PYTHONHASHSEED",    "PYTHONOPTIMIZE",      "PYTHONHOME",        "PYTHONVERBOSE",
-    "PYTHONDEBUG",       "PYTHONINSPECT",       "PYTHONDEVMODE",     "PYTHONMALLOC",
-    "PYTHONMALLOCSTATS", "PYTHONUTF8",          "PYTHONCOERCECLOCALE", "PYTHONPLATLIBDIR",
-    "PYTHONSAFEPATH",    "PYTHONFAULTHANDLER",  "PYTHONTRACEMALLOC", "PYTHONINTMAXSTRDIGITS",
-    "PYTHONPROFILEIMPORTTIME", "PYTHONNODEBUGRANGES", "PYTHONWARNDEFAULTENCODING",
+    "PYTHONHASHSEED",
+    "PYTHONOPTIMIZE",
+    "PYTHONHOME",
+    "PYTHONVERBOSE",
+    "PYTHONDEBUG",
+    "PYTHONINSPECT",
+    "PYTHONDEVMODE",
+    "PYTHONMALLOC",
+    "PYTHONMALLOCSTATS",
+    "PYTHONUTF8",
+    "PYTHONCOERCECLOCALE",
+    "PYTHONPLATLIBDIR",
+    "PYTHONSAFEPATH",
+    "PYTHONFAULTHANDLER",
+    "PYTHONTRACEMALLOC",
+    "PYTHONINTMAXSTRDIGITS",
+    "PYTHONPROFILEIMPORTTIME",
+    "PYTHONNODEBUGRANGES",
+    "PYTHONWARNDEFAULTENCODING",
 };
 
 /*
@@ -98,8 +112,7 @@ static int renew_environment(char **env)
             continue;
         PyObject *name = PyBytes_FromStringAndSize(*e, equals - *e);
         PyObject *value = PyBytes_FromString(equals + 1);
-        bool bad = name == NULL || value == NULL ||
-                   PyDict_SetDefault(renew_posix_environ, name, value) == NULL ||
+        bool bad = name == NULL || value == NULL || PyDict_SetDefault(renew_posix_environ, name, value) == NULL ||
                    (renew_os_data != NULL && PyDict_SetDefault(renew_os_data, name, value) == NULL);
         Py_XDECREF(name);
         Py_XDECREF(value);
@@ -166,8 +179,8 @@ static int renew_warnings(const char *value)
     if (!bad) {
         PyObject *had = PyDict_GetItemString(PyImport_GetModuleDict(), "warnings");
         /* Importing it applies sys.warnoptions; one that is there already is told. */
-        PyObject *result = had != NULL ? PyObject_CallMethod(had, "_processoptions", "O", list)
-                                       : PyImport_ImportModule("warnings");
+        PyObject *result =
+            had != NULL ? PyObject_CallMethod(had, "_processoptions", "O", list) : PyImport_ImportModule("warnings");
         bad = result == NULL;
         Py_XDECREF(result);
     }
@@ -213,7 +226,4 @@ int renew_apply(const struct request *r, PyObject *first, int args)
     return renew_random();
 }
 
-int renew_hooks(void)
-{
-    return renew_call_hooks("_run_after_restore");
-}
+int renew_hooks(void) { return renew_call_hooks("_run_after_restore"); }

@@ -83,8 +83,7 @@ static int request_parse(struct request *r, size_t got)
     r->argv = list;
     r->env = list + h->argc + 1;
     if (!request_strings(h->argv_off, h->argc, h->size, r->argv) ||
-        !request_strings(h->env_off, h->envc, h->size, r->env) ||
-        !request_strings(h->cwd_off, 1, h->size, &r->cwd))
+        !request_strings(h->env_off, h->envc, h->size, r->env) || !request_strings(h->cwd_off, 1, h->size, &r->cwd))
         return request_fail("strings out of range");
     r->tty = h->stdio_tty;
     return 0;

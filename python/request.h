@@ -10,11 +10,11 @@
 
 struct request {
     int argc;
-    char **argv; /* argc words and a NULL */
-    char **env;  /* "NAME=VALUE" and a NULL; without the names that are ours */
-    char *cwd;   /* canonical, or NULL: ask getcwd(3) */
+    char **argv;        /* argc words and a NULL */
+    char **env;         /* "NAME=VALUE" and a NULL; without the names that are ours */
+    char *cwd;          /* canonical, or NULL: ask getcwd(3) */
     const char *script; /* absolute path of the script, or NULL: the word alone says it */
-    unsigned tty; /* bit n: descriptor n is a terminal */
+    unsigned tty;       /* bit n: descriptor n is a terminal */
 };
 
 /*

@@ -37,8 +37,8 @@ static PyObject *stream_create(int fd, bool line, int buffer, PyObject *encoding
     bool out = fd != 0;
     if (!out && unbuffered)
         buffer = -1; /* of stdin only the text layer changes */
-    PyObject *buf = PyObject_CallMethod(stream_io, "open", "isiOOOO", fd, out ? "wb" : "rb", buffer, Py_None,
-                                        Py_None, Py_None, Py_False);
+    PyObject *buf = PyObject_CallMethod(stream_io, "open", "isiOOOO", fd, out ? "wb" : "rb", buffer, Py_None, Py_None,
+                                        Py_None, Py_False);
     if (buf == NULL)
         return NULL;
     PyObject *raw = buffer != 0 ? PyObject_GetAttrString(buf, "raw") : Py_NewRef(buf);
@@ -73,8 +73,8 @@ static int stream_prepare_on(int fd, int stand_in, enum stream_kind kind)
     if (saved < 0 && errno != EBADF)
         return 0; /* cannot: the start builds its own */
     if (dup2(stand_in, fd) == fd)
-        stream_ready[fd][kind] = stream_create(fd, kind == STREAM_TTY || fd == 2, stream_buffer[kind],
-                                               stream_encoding, stream_errors[fd]);
+        stream_ready[fd][kind] =
+            stream_create(fd, kind == STREAM_TTY || fd == 2, stream_buffer[kind], stream_encoding, stream_errors[fd]);
     if (saved >= 0) {
         dup2(saved, fd);
         close(saved);
@@ -148,8 +148,7 @@ static int stream_parse_encoding(const char *value, PyObject **encoding, PyObjec
 }
 
 /* Returns a new reference, Py_None for a closed descriptor, or NULL with an exception. */
-static PyObject *stream_start(int fd, const struct request *r, bool unbuffered, PyObject *encoding,
-                              PyObject *errors)
+static PyObject *stream_start(int fd, const struct request *r, bool unbuffered, PyObject *encoding, PyObject *errors)
 {
     bool tty = (r->tty & (1u << fd)) != 0;
     enum stream_kind kind = STREAM_TTY;
@@ -169,9 +168,9 @@ static PyObject *stream_start(int fd, const struct request *r, bool unbuffered, 
     }
     if (fd == 2)
         errors = stream_errors[2]; /* stderr keeps backslashreplace whatever PYTHONIOENCODING says */
-    PyObject *s = stream_create(fd, !unbuffered && (tty || fd == 2), unbuffered ? 0 : stream_buffer[kind],
-                                encoding != NULL ? encoding : stream_encoding,
-                                errors != NULL ? errors : stream_errors[fd]);
+    PyObject *s =
+        stream_create(fd, !unbuffered && (tty || fd == 2), unbuffered ? 0 : stream_buffer[kind],
+                      encoding != NULL ? encoding : stream_encoding, errors != NULL ? errors : stream_errors[fd]);
     if (s == NULL && PyErr_ExceptionMatches(PyExc_OSError)) {
         PyErr_Clear(); /* a directory, say: natively None as well */
         return Py_NewRef(Py_None);

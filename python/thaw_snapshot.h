@@ -23,6 +23,7 @@
 #ifdef __cplusplus
 extern "C"
 #endif
-int thaw_snapshot(void);
+    int
+    thaw_snapshot(void);
 
 #endif

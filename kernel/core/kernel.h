@@ -27,7 +27,7 @@ typedef s32 pid_t;
 
 /* Never seen by user mode: the call is to be restarted (Linux's ERESTARTSYS). */
 #define ERESTARTSYS 512
-#define ERESTARTNOHAND 514 /* restart only if no handler runs */
+#define ERESTARTNOHAND 514        /* restart only if no handler runs */
 #define ERESTART_RESTARTBLOCK 516 /* sleep with a relative time: EINTR if a handler runs, else restart */
 
 #define __user
@@ -39,8 +39,18 @@ typedef s32 pid_t;
 #define unlikely(x) __builtin_expect(!!(x), 0)
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
-#define min(a, b) ({ __typeof__(a) _a = (a); __typeof__(b) _b = (b); _a < _b ? _a : _b; })
-#define max(a, b) ({ __typeof__(a) _a = (a); __typeof__(b) _b = (b); _a > _b ? _a : _b; })
+#define min(a, b)               \
+    ({                          \
+        __typeof__(a) _a = (a); \
+        __typeof__(b) _b = (b); \
+        _a < _b ? _a : _b;      \
+    })
+#define max(a, b)               \
+    ({                          \
+        __typeof__(a) _a = (a); \
+        __typeof__(b) _b = (b); \
+        _a > _b ? _a : _b;      \
+    })
 #define round_up(x, a) (((x) + ((__typeof__(x))(a)-1)) & ~((__typeof__(x))(a)-1))
 #define round_down(x, a) ((x) & ~((__typeof__(x))(a)-1))
 #define page_align(x) round_up((x), PAGE_SIZE)
@@ -58,7 +68,10 @@ static inline bool IS_ERR(const void *ptr) { return (unsigned long)ptr >= (unsig
 struct list_head {
     struct list_head *next, *prev;
 };
-#define LIST_HEAD_INIT(name) { &(name), &(name) }
+#define LIST_HEAD_INIT(name) \
+    {                        \
+        &(name), &(name)     \
+    }
 static inline void list_init(struct list_head *l) { l->next = l->prev = l; }
 static inline bool list_empty(const struct list_head *l) { return l->next == l; }
 static inline void list_add_between(struct list_head *n, struct list_head *prev, struct list_head *next)
@@ -78,12 +91,12 @@ static inline void list_del(struct list_head *n) /* and make it empty, so that d
 }
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_first_entry(head, type, member) list_entry((head)->next, type, member)
-#define list_for_each_entry(pos, head, member)                                                                         \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head);                             \
+#define list_for_each_entry(pos, head, member)                                             \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member); &pos->member != (head); \
          pos = list_entry(pos->member.next, __typeof__(*pos), member))
-#define list_for_each_entry_safe(pos, n, head, member)                                                                 \
-    for (pos = list_entry((head)->next, __typeof__(*pos), member),                                                     \
-        n = list_entry(pos->member.next, __typeof__(*pos), member);                                                    \
+#define list_for_each_entry_safe(pos, n, head, member)              \
+    for (pos = list_entry((head)->next, __typeof__(*pos), member),  \
+        n = list_entry(pos->member.next, __typeof__(*pos), member); \
          &pos->member != (head); pos = n, n = list_entry(n->member.next, __typeof__(*n), member))
 
 /* ---- lib/string.c ---- */
@@ -108,10 +121,10 @@ int snprintf(char *buf, size_t size, const char *fmt, ...) __printf(3, 4);
 void printk(const char *fmt, ...) __printf(1, 2);
 /* The kernel cannot go on: the text reaches the user by the monitor, exit status 125. */
 void panic(const char *fmt, ...) __printf(1, 2) __noreturn;
-#define BUG_ON(cond)                                                                                                   \
-    do {                                                                                                               \
-        if (unlikely(cond))                                                                                            \
-            panic("BUG at %s:%d: %s", __FILE__, __LINE__, #cond);                                                      \
+#define BUG_ON(cond)                                              \
+    do {                                                          \
+        if (unlikely(cond))                                       \
+            panic("BUG at %s:%d: %s", __FILE__, __LINE__, #cond); \
     } while (0)
 
 /* ---- lib/kmalloc.c: the kernel's heap. Zeroed; 16-byte aligned, whole pages page-aligned; NULL: no memory. ---- */

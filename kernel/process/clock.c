@@ -32,6 +32,8 @@ u64 machine_clock(int id)
     return id == CLOCK_MONOTONIC ? now + monotonic_offset : id == CLOCK_PROCESS_CPUTIME_ID ? now + cpu_offset : now;
 }
 
+u64 machine_timestamp(void) { return host_clock(CLOCK_MONOTONIC); }
+
 u64 clock_to_host(u64 guest) { return guest - monotonic_offset; }
 
 void clock_init(void)
@@ -56,7 +58,7 @@ void machine_set_timer(u64 deadline)
 {
     struct {
         s64 interval_sec, interval_usec, sec, usec;
-    } it = { 0, 0, 0, 0 };
+    } it = {0, 0, 0, 0};
     if (deadline) {
         u64 now = machine_clock(CLOCK_MONOTONIC);
         u64 us = deadline > now ? (deadline - now + 999) / 1000 : 1;

@@ -5,8 +5,8 @@
 static s64 console_wait(int fd, s16 events, bool block)
 {
     struct thread_info *ti = thread_info();
-    struct host_pollfd p = { .fd = fd, .events = events };
-    struct host_timespec zero = { 0, 0 };
+    struct host_pollfd p = {.fd = fd, .events = events};
+    struct host_timespec zero = {0, 0};
     s64 r = block ? host_syscall_intr(HOST_ppoll, (u64)&p, 1, 0, 0, 0, 0, &ti->kicked)
                   : host_syscall(HOST_ppoll, (u64)&p, 1, (u64)&zero, 0, 0, 0);
     return r < 0 ? r : r == 0 ? -EAGAIN : p.revents;

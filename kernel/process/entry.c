@@ -40,7 +40,7 @@ void panic(const char *fmt, ...)
 void machine_exit(void)
 {
     if (boot->flags & THAW_BOOT_TRAIN) {
-        struct thaw_call call = { .op = THAW_CALL_TRAINED };
+        struct thaw_call call = {.op = THAW_CALL_TRAINED};
         machine_monitor_call(&call, NULL, NULL, 0);
     }
     boot->stats.t_exit_ns = host_clock(1);
@@ -51,7 +51,7 @@ void machine_exit(void)
 /* From here on only what monitor/filter.c allows. */
 static void confine(void)
 {
-    struct host_sock_fprog prog = { (u16)boot->filter_len, (const char *)boot + boot->filter_off };
+    struct host_sock_fprog prog = {(u16)boot->filter_len, (const char *)boot + boot->filter_off};
     s64 err = host_syscall(HOST_prctl, 22 /* PR_SET_SECCOMP */, 2 /* SECCOMP_MODE_FILTER */, (u64)&prog, 0, 0, 0);
     if (err)
         panic("seccomp filter: error %ld", (long)-err);
@@ -59,11 +59,11 @@ static void confine(void)
 
 int machine_snapshot(void)
 {
-    struct thaw_call call = { .op = THAW_CALL_SNAPSHOT };
+    struct thaw_call call = {.op = THAW_CALL_SNAPSHOT};
     const u32 rw = HOST_PROT_READ | HOST_PROT_WRITE;
     /* In order of address, as the file has them. */
-    int err = snapshot_add_region((u64)kernel_rodata_end, (u64)(kernel_bss_end - kernel_rodata_end), 0, rw,
-                                  THAW_REGION_DATA);
+    int err =
+        snapshot_add_region((u64)kernel_rodata_end, (u64)(kernel_bss_end - kernel_rodata_end), 0, rw, THAW_REGION_DATA);
     err = err ? err : snapshot_add_region((u64)thread_info(), KSTACK_SIZE, 0, rw, THAW_REGION_DATA);
     err = err ? err : snapshot_add_region(THAW_HEAP_ADDR, kmalloc_heap_end() - THAW_HEAP_ADDR, 0, rw, THAW_REGION_DATA);
     if (err)

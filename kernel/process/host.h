@@ -71,9 +71,19 @@ struct host_sigaction {
 struct host_siginfo {
     s32 signo, error, code, pad;
     union {
-        struct { s32 pid; u32 uid; u64 value; } kill;
-        struct { u64 addr; } fault;
-        struct { u64 call_addr; s32 syscall; u32 arch; } sys;
+        struct {
+            s32 pid;
+            u32 uid;
+            u64 value;
+        } kill;
+        struct {
+            u64 addr;
+        } fault;
+        struct {
+            u64 call_addr;
+            s32 syscall;
+            u32 arch;
+        } sys;
         u8 fill[112];
     };
 };

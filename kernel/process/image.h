@@ -18,7 +18,7 @@ struct kernel_image {
     uint64_t rodata_end; /* initialised data from here, writable */
     uint64_t data_end;   /* zeroed memory from here: not in the file */
     uint64_t bss_end;
-    uint64_t entry;      /* void entry(struct thaw_boot *), on any stack */
+    uint64_t entry; /* void entry(struct thaw_boot *), on any stack */
 };
 #endif
 

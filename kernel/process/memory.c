@@ -85,12 +85,8 @@ void memory_restore(void)
     for (u32 i = 0; i < boot->region_count; i++, r++) {
         s64 ret;
         switch (r->kind) {
-        case THAW_REGION_ZERO:
-            ret = machine_map_anon(NULL, r->start, r->len, r->prot);
-            break;
-        case THAW_REGION_IMAGE:
-            ret = machine_map_image(NULL, r->start, r->len, r->prot, r->offset);
-            break;
+        case THAW_REGION_ZERO: ret = machine_map_anon(NULL, r->start, r->len, r->prot); break;
+        case THAW_REGION_IMAGE: ret = machine_map_image(NULL, r->start, r->len, r->prot, r->offset); break;
         case THAW_REGION_DATA:
             ret = check(host_syscall(HOST_mmap, r->start, r->len, (u64)host_prot(r->prot), MAP_HERE, THAW_FD_SNAPSHOT,
                                      r->offset));

@@ -6,9 +6,9 @@
 static struct {
     struct thaw_call call;
     u8 data[THAW_CALL_DATA_MAX];
-} *packet;
+} * packet;
 static bool busy;
-static struct wait_queue idle = { LIST_HEAD_INIT(idle.head) };
+static struct wait_queue idle = {LIST_HEAD_INIT(idle.head)};
 
 static s64 packet_io(int nr, size_t n)
 {

@@ -11,13 +11,13 @@
 /* At the bottom of each kernel stack; found by masking the stack pointer. Offsets are known to entry.S. */
 struct thread_info {
     struct task *task;
-    u32 kicked; /* look at signals before going to user mode or to sleep */
-    u32 wake;   /* counts wakes; the word the thread sleeps on */
+    u32 kicked;               /* look at signals before going to user mode or to sleep */
+    u32 wake;                 /* counts wakes; the word the thread sleeps on */
     struct host_ucontext *uc; /* user mode's registers: the outermost signal frame */
     struct pt_regs *regs;
-    u32 wake_seen;  /* wake at machine_block_prepare() */
-    u32 blocked;    /* asleep or about to be, the lock given up */
-    u32 in_poll;    /* asleep in ppoll rather than on the futex */
+    u32 wake_seen; /* wake at machine_block_prepare() */
+    u32 blocked;   /* asleep or about to be, the lock given up */
+    u32 in_poll;   /* asleep in ppoll rather than on the futex */
     s32 host_tid;
     u32 slot;
     u16 console_events[3]; /* for the next machine_block() */

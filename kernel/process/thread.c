@@ -137,7 +137,7 @@ static s64 block_in_poll(struct thread_info *ti, u64 deadline)
 
     for (int fd = 0; fd <= 2; fd++)
         if (ti->console_events[fd])
-            fds[n++] = (struct host_pollfd){ .fd = fd, .events = (s16)(ti->console_events[fd] & ~CONSOLE_HUP) };
+            fds[n++] = (struct host_pollfd){.fd = fd, .events = (s16)(ti->console_events[fd] & ~CONSOLE_HUP)};
     if (deadline) {
         u64 now = machine_clock(1);
         u64 left = deadline > now ? deadline - now : 0;
@@ -171,8 +171,8 @@ int machine_block(u64 deadline)
                 ts.nsec = (s64)(host % 1000000000u);
                 tsp = &ts;
             }
-            r = host_syscall_intr(HOST_futex, (u64)&ti->wake, HOST_FUTEX_WAIT_BITSET_PRIVATE, ti->wake_seen, (u64)tsp, 0,
-                                  0xffffffffu, &ti->kicked);
+            r = host_syscall_intr(HOST_futex, (u64)&ti->wake, HOST_FUTEX_WAIT_BITSET_PRIVATE, ti->wake_seen, (u64)tsp,
+                                  0, 0xffffffffu, &ti->kicked);
         }
         kernel_lock();
         ti->blocked = ti->in_poll = 0;

@@ -119,7 +119,8 @@ static void trap_sigsys(int sig, struct host_siginfo *si, struct host_ucontext *
     if (uc->rip >= boot->vdso.start && uc->rip < boot->vdso.end) {
         /* The host's vDSO cannot read this clock by itself. Its caller, our vDSO, corrects the value. */
         struct host_timespec ts;
-        s64 ret = regs.rax == HOST_clock_gettime ? host_syscall(HOST_clock_gettime, regs.rdi, (u64)&ts, 0, 0, 0, 0) : -ENOSYS;
+        s64 ret =
+            regs.rax == HOST_clock_gettime ? host_syscall(HOST_clock_gettime, regs.rdi, (u64)&ts, 0, 0, 0, 0) : -ENOSYS;
         if (!ret)
             ret = copy_to_user((void *)regs.rsi, &ts, sizeof(ts));
         regs.rax = (u64)ret;
@@ -156,7 +157,8 @@ static void trap_kernel_fault(int sig, struct host_siginfo *si, struct host_ucon
             return;
         }
     if (sig == SIGBUS && addr >= THAW_IMAGE_ADDR && addr < THAW_WINDOW_END)
-        panic("the image is shorter than it was (read at %#lx): build it anew", (unsigned long)(addr - THAW_IMAGE_ADDR));
+        panic("the image is shorter than it was (read at %#lx): build it anew",
+              (unsigned long)(addr - THAW_IMAGE_ADDR));
     trap_backtrace(trace, sizeof(trace), uc);
     panic("signal %d in the kernel at %#lx, address %#lx, trace%s", sig, (unsigned long)uc->rip, (unsigned long)addr,
           trace);
@@ -182,7 +184,8 @@ static void trap_fault(int sig, struct host_siginfo *si, struct host_ucontext *u
     }
     boot->stats.faults++;
     /* si_code above 0 is the host kernel's own word; anything else was sent by somebody, and nobody can. */
-    user_fault(&regs, sig, si->code, si->fault.addr, uc->trapno == 14 && (uc->err & PF_WRITE), (int)uc->trapno, uc->err);
+    user_fault(&regs, sig, si->code, si->fault.addr, uc->trapno == 14 && (uc->err & PF_WRITE), (int)uc->trapno,
+               uc->err);
     trap_leave(ti, &regs, uc);
 }
 
@@ -214,10 +217,10 @@ void trap_init(void)
         u8 sig;
         trap_handler fn;
     } traps[] = {
-        { SIGSYS, trap_sigsys },   { SIGSEGV, trap_fault },   { SIGBUS, trap_fault },  { SIGFPE, trap_fault },
-        { SIGILL, trap_fault },    { SIGTRAP, trap_fault },   { HOST_SIG_KICK, trap_async }, { SIGALRM, trap_async },
-        { SIGINT, trap_async },    { SIGTERM, trap_async },   { SIGHUP, trap_async },  { SIGQUIT, trap_async },
-        { SIGWINCH, trap_async },  { SIGUSR1, trap_async },   { SIGUSR2, trap_async }, { SIGPIPE, NULL },
+        {SIGSYS, trap_sigsys},  {SIGSEGV, trap_fault}, {SIGBUS, trap_fault},        {SIGFPE, trap_fault},
+        {SIGILL, trap_fault},   {SIGTRAP, trap_fault}, {HOST_SIG_KICK, trap_async}, {SIGALRM, trap_async},
+        {SIGINT, trap_async},   {SIGTERM, trap_async}, {SIGHUP, trap_async},        {SIGQUIT, trap_async},
+        {SIGWINCH, trap_async}, {SIGUSR1, trap_async}, {SIGUSR2, trap_async},       {SIGPIPE, NULL},
     };
     for (size_t i = 0; i < ARRAY_SIZE(traps); i++) {
         struct host_sigaction sa = {

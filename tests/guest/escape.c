@@ -49,7 +49,10 @@ static long own(long nr, long a, long b, long c, long d, long e, long f)
     register long r10 __asm__("r10") = d, r8 __asm__("r8") = e, r9 __asm__("r9") = f;
     long ret = nr;
 
-    __asm__ volatile("syscall" : "+a"(ret) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+    __asm__ volatile("syscall"
+                     : "+a"(ret)
+                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
     return ret;
 }
 
@@ -61,7 +64,9 @@ static long window(long nr, long a, long b, long c, long d, long e, long f)
     register const unsigned char *to __asm__("r12") = gate;
     long ret = nr;
 
-    __asm__ volatile("call *%%r12" : "+a"(ret) : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9), "r"(to)
+    __asm__ volatile("call *%%r12"
+                     : "+a"(ret)
+                     : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9), "r"(to)
                      : "rcx", "r11", "memory");
     return ret;
 }
@@ -99,9 +104,10 @@ static void expect(const char *what, long got, int allowed)
 
 static int listed(long nr)
 {
-    static const int list[] = {SYS_rt_sigreturn, SYS_write, SYS_read, SYS_futex, SYS_clock_gettime, SYS_mmap, SYS_munmap,
-                               SYS_mprotect, SYS_mremap, SYS_madvise, SYS_ppoll, SYS_ioctl, SYS_clone, SYS_tgkill,
-                               SYS_setitimer, SYS_arch_prctl, SYS_sched_yield, SYS_exit, SYS_exit_group};
+    static const int list[] = {SYS_rt_sigreturn, SYS_write,       SYS_read,     SYS_futex,     SYS_clock_gettime,
+                               SYS_mmap,         SYS_munmap,      SYS_mprotect, SYS_mremap,    SYS_madvise,
+                               SYS_ppoll,        SYS_ioctl,       SYS_clone,    SYS_tgkill,    SYS_setitimer,
+                               SYS_arch_prctl,   SYS_sched_yield, SYS_exit,     SYS_exit_group};
 
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (list[i] == nr)
@@ -168,16 +174,27 @@ static void window_list(void)
     NO(SYS_ppoll, p, 1, p, p, 8, 0);
     for (long fd = 3; fd < 20; fd++)
         NO(SYS_ioctl, fd, 0x5401, p, 0, 0, 0);
-    static const long ioctls[] = {0x5412 /* TIOCSTI */, 0x5410 /* TIOCSPGRP */, 0x540e /* TIOCSCTTY */, 0x541d /* TIOCCONS */,
-                                  0x5422 /* TIOCNOTTY */, 0x5423 /* TIOCSETD */, 0x4b37, 0x541c /* TIOCLINUX */, 0xae01,
-                                  0x8901, 0x5452 /* FIOASYNC */, 0x5421 /* FIONBIO */, 0x40045431, 0x5441 /* TIOCGPTPEER */};
+    static const long ioctls[] = {0x5412 /* TIOCSTI */,
+                                  0x5410 /* TIOCSPGRP */,
+                                  0x540e /* TIOCSCTTY */,
+                                  0x541d /* TIOCCONS */,
+                                  0x5422 /* TIOCNOTTY */,
+                                  0x5423 /* TIOCSETD */,
+                                  0x4b37,
+                                  0x541c /* TIOCLINUX */,
+                                  0xae01,
+                                  0x8901,
+                                  0x5452 /* FIOASYNC */,
+                                  0x5421 /* FIONBIO */,
+                                  0x40045431,
+                                  0x5441 /* TIOCGPTPEER */};
     for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls; i++)
         for (long fd = 0; fd < 3; fd++) {
             NO(SYS_ioctl, fd, ioctls[i], p, 0, 0, 0);
             NO(SYS_ioctl, fd, ioctls[i] | 1l << 32, p, 0, 0, 0);
         }
-    const long thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |
-                        CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+    const long thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
+                        CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
     for (int bit = 0; bit < 32; bit++)
         NO(SYS_clone, thread ^ (long)(1u << bit), p + 4096, p, p, 0, 0);
     NO(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
@@ -247,15 +264,54 @@ static int blocks_or_ends(long nr)
     if (is_probe(nr))
         return 1;
     switch (nr) {
-    case SYS_exit: case SYS_exit_group: case SYS_rt_sigreturn: case SYS_pause: case SYS_rt_sigsuspend: case SYS_fork:
-    case SYS_vfork: case SYS_clone: case SYS_clone3: case SYS_execve: case SYS_execveat: case SYS_close: case SYS_close_range:
-    case SYS_alarm: case SYS_munmap: case SYS_rt_sigprocmask: case SYS_rt_sigtimedwait: case SYS_tkill: case SYS_kill:
-    case SYS_tgkill: case SYS_brk: case SYS_arch_prctl: case SYS_select: case SYS_pselect6: case SYS_poll: case SYS_ppoll:
-    case SYS_nanosleep: case SYS_wait4: case SYS_waitid: case SYS_dup2: case SYS_dup3: case SYS_chdir: case SYS_set_tid_address:
-    case SYS_sigaltstack: case SYS_chroot: case SYS_prlimit64: case SYS_setrlimit: case SYS_futex: case SYS_mremap:
-    case SYS_madvise: case SYS_mprotect: case SYS_mmap: case SYS_set_robust_list: case SYS_rseq: case SYS_setitimer:
-    case SYS_write: case SYS_writev: case SYS_pwrite64:
-        return 1;
+    case SYS_exit:
+    case SYS_exit_group:
+    case SYS_rt_sigreturn:
+    case SYS_pause:
+    case SYS_rt_sigsuspend:
+    case SYS_fork:
+    case SYS_vfork:
+    case SYS_clone:
+    case SYS_clone3:
+    case SYS_execve:
+    case SYS_execveat:
+    case SYS_close:
+    case SYS_close_range:
+    case SYS_alarm:
+    case SYS_munmap:
+    case SYS_rt_sigprocmask:
+    case SYS_rt_sigtimedwait:
+    case SYS_tkill:
+    case SYS_kill:
+    case SYS_tgkill:
+    case SYS_brk:
+    case SYS_arch_prctl:
+    case SYS_select:
+    case SYS_pselect6:
+    case SYS_poll:
+    case SYS_ppoll:
+    case SYS_nanosleep:
+    case SYS_wait4:
+    case SYS_waitid:
+    case SYS_dup2:
+    case SYS_dup3:
+    case SYS_chdir:
+    case SYS_set_tid_address:
+    case SYS_sigaltstack:
+    case SYS_chroot:
+    case SYS_prlimit64:
+    case SYS_setrlimit:
+    case SYS_futex:
+    case SYS_mremap:
+    case SYS_madvise:
+    case SYS_mprotect:
+    case SYS_mmap:
+    case SYS_set_robust_list:
+    case SYS_rseq:
+    case SYS_setitimer:
+    case SYS_write:
+    case SYS_writev:
+    case SYS_pwrite64: return 1;
     }
     return 0;
 }
@@ -264,15 +320,35 @@ static int try_own(void)
 {
     static const long values[] = {0, 1, -1, 3, 0x7fffffff, (long)0x8000000000000000, THAW_KERNEL_ADDR, 0x1000};
     char link[64];
-    struct { long nr, a, b, c; } none[] = {
+    struct {
+        long nr, a, b, c;
+    } none[] = {
         /* none of these may work: nothing of the host is to be had */
-        {SYS_kill, 1, 9, 0}, {SYS_ptrace, 16, 1, 0}, {SYS_socket, 16, 3, 0}, {SYS_socket, 17, 3, 0}, {SYS_bpf, 0, 0, 0},
-        {SYS_perf_event_open, 0, 0, 0}, {SYS_init_module, 0, 0, 0}, {SYS_mount, (long)"/", (long)"/", 0},
-        {SYS_unshare, 0x10000000, 0, 0}, {SYS_setns, 0, 0, 0}, {SYS_keyctl, 0, 0, 0}, {SYS_io_uring_setup, 8, (long)page, 0},
-        {SYS_userfaultfd, 0, 0, 0}, {SYS_seccomp, 0, 0, 0}, {SYS_process_vm_readv, 1, 0, 0}, {SYS_pidfd_open, 1, 0, 0},
-        {SYS_open_by_handle_at, -100, (long)page, 0}, {SYS_reboot, 0, 0, 0}, {SYS_swapon, (long)"/", 0, 0},
-        {SYS_open, (long)"/dev/mem", 0, 0}, {SYS_open, (long)"/dev/kvm", 2, 0}, {SYS_open, (long)"/proc/1/root/etc/shadow", 0, 0},
-        {SYS_open, (long)"/etc/shadow", 0, 0}, {SYS_open, (long)"/proc/kcore", 0, 0}, {SYS_open, (long)"/sys/kernel/vmcoreinfo", 0, 0},
+        {SYS_kill, 1, 9, 0},
+        {SYS_ptrace, 16, 1, 0},
+        {SYS_socket, 16, 3, 0},
+        {SYS_socket, 17, 3, 0},
+        {SYS_bpf, 0, 0, 0},
+        {SYS_perf_event_open, 0, 0, 0},
+        {SYS_init_module, 0, 0, 0},
+        {SYS_mount, (long)"/", (long)"/", 0},
+        {SYS_unshare, 0x10000000, 0, 0},
+        {SYS_setns, 0, 0, 0},
+        {SYS_keyctl, 0, 0, 0},
+        {SYS_io_uring_setup, 8, (long)page, 0},
+        {SYS_userfaultfd, 0, 0, 0},
+        {SYS_seccomp, 0, 0, 0},
+        {SYS_process_vm_readv, 1, 0, 0},
+        {SYS_pidfd_open, 1, 0, 0},
+        {SYS_open_by_handle_at, -100, (long)page, 0},
+        {SYS_reboot, 0, 0, 0},
+        {SYS_swapon, (long)"/", 0, 0},
+        {SYS_open, (long)"/dev/mem", 0, 0},
+        {SYS_open, (long)"/dev/kvm", 2, 0},
+        {SYS_open, (long)"/proc/1/root/etc/shadow", 0, 0},
+        {SYS_open, (long)"/etc/shadow", 0, 0},
+        {SYS_open, (long)"/proc/kcore", 0, 0},
+        {SYS_open, (long)"/sys/kernel/vmcoreinfo", 0, 0},
     };
 
     for (size_t i = 0; i < sizeof none / sizeof *none; i++) {
@@ -340,18 +416,22 @@ static int try_compat(int sysenter)
         {0xb8, 1, 0, 0, 0, 0xbb, 42, 0, 0, 0, 0xcd, 0x80, 0x0f, 0x0b}, /* mov $1,%eax; mov $42,%ebx; int $0x80; ud2 */
         {0xb8, 1, 0, 0, 0, 0xbb, 42, 0, 0, 0, 0x0f, 0x34, 0x0f, 0x0b}, /* ... sysenter */
     };
-    unsigned char *low = mmap((void *)0x10000000, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    unsigned char *low =
+        mmap((void *)0x10000000, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 
     CHECK(low != MAP_FAILED);
     memcpy(low, code[sysenter], sizeof code[0]);
     CHECK(mprotect(low, 4096, PROT_READ | PROT_EXEC) == 0);
-    __asm__ volatile("mov %0, %%rsp\n push $0x23\n push %1\n lretq" ::"r"((long)low + 60000), "r"((long)low) : "memory");
+    __asm__ volatile("mov %0, %%rsp\n push $0x23\n push %1\n lretq" ::"r"((long)low + 60000), "r"((long)low)
+                     : "memory");
     return 0;
 }
 
 static int try_vsyscall(void)
 {
-    struct { long s, us; } tv = {0, 0};
+    struct {
+        long s, us;
+    } tv = {0, 0};
 
     catch_signals();
     if (!sigsetjmp(jump, 1)) {
@@ -381,7 +461,8 @@ static struct {
 static void packet_fill(void)
 {
     static const char *const names[] = {"", ".", "..", "../..", "/etc/passwd", "a/../../b", "f", "x/", "//", "f\0g"};
-    static const uint64_t numbers[] = {0, 1, 2, 3, 63, 64, 65, 4096, 65536, 65537, 0x7fffffff, 0x80000000, UINT64_MAX, 1ull << 62};
+    static const uint64_t numbers[] = {0,    1,     2,     3,          63,         64,         65,
+                                       4096, 65536, 65537, 0x7fffffff, 0x80000000, UINT64_MAX, 1ull << 62};
     const char *name = names[next() % 10];
     size_t len = next() % 3 ? strlen(name) : next() % 4096;
 

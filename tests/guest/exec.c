@@ -45,7 +45,8 @@ int main(int argc, char **argv)
     CHECK(pwrite(fd, "\177ELF\2\1\1\0\0\0\0\0\0\0\0\0\2\0>\0\1\0\0\0", 24, 0) == 24 && fchmod(fd, 0755) == 0);
     CHECK(execve("/tmp/text", args, env) == -1 && (errno == ENOEXEC || errno == EINVAL || errno == EIO));
     for (int i = 0; i < 39999; i++)
-        many[i] = "an argument that is longer than one would think, and there are many of them. Too many, in fact, for any exec.";
+        many[i] = "an argument that is longer than one would think, and there are many of them. Too many, in fact, for "
+                  "any exec.";
     FAILS(execve("/exec", many, env), E2BIG);
     FAILS(syscall(SYS_execve, 8, args, env), EFAULT);
     FAILS(syscall(SYS_execve, "/exec", 8, env), EFAULT);

@@ -11,25 +11,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CHECK(cond)                                                                                                    \
-    do {                                                                                                               \
-        errno = 0;                                                                                                     \
-        if (!(cond)) {                                                                                                 \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, strerror(errno));                            \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
+#define CHECK(cond)                                                                         \
+    do {                                                                                    \
+        errno = 0;                                                                          \
+        if (!(cond)) {                                                                      \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #cond, strerror(errno)); \
+            exit(1);                                                                        \
+        }                                                                                   \
     } while (0)
 
 /* The call must fail with this errno. */
-#define FAILS(call, want)                                                                                              \
-    do {                                                                                                               \
-        errno = 0;                                                                                                     \
-        long r_ = (long)(call);                                                                                        \
-        if (r_ != -1 || errno != (want)) {                                                                             \
-            fprintf(stderr, "%s:%d: %s: returned %ld, %s, not %s\n", __FILE__, __LINE__, #call, r_, strerror(errno),   \
-                    #want);                                                                                            \
-            exit(1);                                                                                                   \
-        }                                                                                                              \
+#define FAILS(call, want)                                                                                            \
+    do {                                                                                                             \
+        errno = 0;                                                                                                   \
+        long r_ = (long)(call);                                                                                      \
+        if (r_ != -1 || errno != (want)) {                                                                           \
+            fprintf(stderr, "%s:%d: %s: returned %ld, %s, not %s\n", __FILE__, __LINE__, #call, r_, strerror(errno), \
+                    #want);                                                                                          \
+            exit(1);                                                                                                 \
+        }                                                                                                            \
     } while (0)
 
 static inline int success(void)

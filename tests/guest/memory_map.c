@@ -104,7 +104,8 @@ int main(void)
     CHECK(madvise((void *)0x700000800000, PAGE, MADV_DONTNEED) == -1);
     CHECK(mremap(r, PAGE, PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, (void *)0x700000800000) == MAP_FAILED);
     CHECK(mmap(NULL, 1ul << 50, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED);
-    CHECK(mmap((void *)(~0ul - PAGE + 1), PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED);
+    CHECK(mmap((void *)(~0ul - PAGE + 1), PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
+          MAP_FAILED);
     CHECK(touch((char *)0x8000000000000000, 0) == SIGSEGV);
 
     /* many, to see that none is lost */

@@ -41,10 +41,26 @@ static void sum(const void *data, size_t n, uint8_t out[16])
     memcpy(out, c.digest, 16);
 }
 
-static const uint64_t numbers[] = {0, 1, 0xfff, 0x1000, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff, 0x100000000,
-                                   THAW_USER_END, THAW_BOOT_ADDR, THAW_KERNEL_ADDR, THAW_KERNEL_END, THAW_HEAP_ADDR,
-                                   THAW_HEAP_END, THAW_IMAGE_ADDR, 0x7ffffffff000, 0xffff800000000000,
-                                   0xfffffffffffff000, UINT64_MAX};
+static const uint64_t numbers[] = {0,
+                                   1,
+                                   0xfff,
+                                   0x1000,
+                                   0x10000,
+                                   0x7fffffff,
+                                   0x80000000,
+                                   0xffffffff,
+                                   0x100000000,
+                                   THAW_USER_END,
+                                   THAW_BOOT_ADDR,
+                                   THAW_KERNEL_ADDR,
+                                   THAW_KERNEL_END,
+                                   THAW_HEAP_ADDR,
+                                   THAW_HEAP_END,
+                                   THAW_IMAGE_ADDR,
+                                   0x7ffffffff000,
+                                   0xffff800000000000,
+                                   0xfffffffffffff000,
+                                   UINT64_MAX};
 
 static uint64_t odd_number(uint64_t old)
 {
@@ -83,7 +99,10 @@ static int hostile(struct snapshot_header *h, struct thaw_region *r, unsigned n)
     struct thaw_region *first = r;
 
     switch (n) {
-    case 0: h->region_count = 0; h->populate_count = 0; break;
+    case 0:
+        h->region_count = 0;
+        h->populate_count = 0;
+        break;
     case 1: h->region_count = THAW_REGION_MAX + 1; break;
     case 2: h->region_count = UINT32_MAX; break;
     case 3: h->populate_count = UINT32_MAX; break;
@@ -101,24 +120,64 @@ static int hostile(struct snapshot_header *h, struct thaw_region *r, unsigned n)
     case 15: h->header_size = 0; break;
     case 16: h->format = 99; break;
     case 17: first->start = 0; break;
-    case 18: first->start = THAW_KERNEL_ADDR; first->len = 4096; first->prot = 7; break; /* its text */
+    case 18:
+        first->start = THAW_KERNEL_ADDR;
+        first->len = 4096;
+        first->prot = 7;
+        break; /* its text */
     case 19: first->start = THAW_BOOT_ADDR; break;
-    case 20: first->start = THAW_USER_END - 4096; first->len = 1ull << 40; break;
+    case 20:
+        first->start = THAW_USER_END - 4096;
+        first->len = 1ull << 40;
+        break;
     case 21: first->len = UINT64_MAX & ~4095ull; break;
     case 22: first->len = 0; break;
-    case 23: first->kind = THAW_REGION_IMAGE; first->offset = UINT64_MAX & ~4095ull; break;
-    case 24: first->kind = THAW_REGION_DATA; first->offset = 0; break;
-    case 25: first->kind = THAW_REGION_DATA; first->offset = h->file_size & ~4095ull; break;
+    case 23:
+        first->kind = THAW_REGION_IMAGE;
+        first->offset = UINT64_MAX & ~4095ull;
+        break;
+    case 24:
+        first->kind = THAW_REGION_DATA;
+        first->offset = 0;
+        break;
+    case 25:
+        first->kind = THAW_REGION_DATA;
+        first->offset = h->file_size & ~4095ull;
+        break;
     case 26: first->prot = 0xffffffff; break;
-    case 27: for (uint32_t i = 0; i < count; i++) r[i].prot = 0; break;
-    case 28: for (uint32_t i = 0; i < count; i++) r[i].kind = THAW_REGION_ZERO; h->populate_count = 0; break;
-    case 29: for (uint32_t i = 0; i < count; i++) if (r[i].kind == THAW_REGION_IMAGE) r[i].offset = 1ull << 40; break;
-    case 30: for (uint32_t i = 0; i < count; i++) if (r[i].kind == THAW_REGION_POPULATE) { r[i].start = 0x10000; r[i].len = 1ull << 46; } break;
-    case 31: for (uint32_t i = 0; i < count; i++) if (r[i].kind == THAW_REGION_DATA) r[i].offset = SNAPSHOT_PAGES_OFF; break;
+    case 27:
+        for (uint32_t i = 0; i < count; i++)
+            r[i].prot = 0;
+        break;
+    case 28:
+        for (uint32_t i = 0; i < count; i++)
+            r[i].kind = THAW_REGION_ZERO;
+        h->populate_count = 0;
+        break;
+    case 29:
+        for (uint32_t i = 0; i < count; i++)
+            if (r[i].kind == THAW_REGION_IMAGE)
+                r[i].offset = 1ull << 40;
+        break;
+    case 30:
+        for (uint32_t i = 0; i < count; i++)
+            if (r[i].kind == THAW_REGION_POPULATE) {
+                r[i].start = 0x10000;
+                r[i].len = 1ull << 46;
+            }
+        break;
+    case 31:
+        for (uint32_t i = 0; i < count; i++)
+            if (r[i].kind == THAW_REGION_DATA)
+                r[i].offset = SNAPSHOT_PAGES_OFF;
+        break;
     case 32: h->created_ns = UINT64_MAX; break;
-    case 33: for (uint32_t i = count - h->populate_count; i < THAW_REGION_MAX; i++)
-                 r[i] = (struct thaw_region){0x10000, 4096, 0, 3, THAW_REGION_POPULATE};
-             h->populate_count += THAW_REGION_MAX - count; h->region_count = THAW_REGION_MAX; break;
+    case 33:
+        for (uint32_t i = count - h->populate_count; i < THAW_REGION_MAX; i++)
+            r[i] = (struct thaw_region){0x10000, 4096, 0, 3, THAW_REGION_POPULATE};
+        h->populate_count += THAW_REGION_MAX - count;
+        h->region_count = THAW_REGION_MAX;
+        break;
     default: return -1;
     }
     return 0;

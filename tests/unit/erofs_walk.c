@@ -148,11 +148,8 @@ static void walk_inode(struct walk_state *w, struct inode *inode, const void *im
         r = inode->op->readlink(inode, (char *)w->buf, min(w->left.bytes, (size_t)PATH_MAX));
         walk_report(w, inode, w->buf, r > 0 ? (size_t)r : 0, r < 0 ? (int)r : 0);
         return;
-    case S_IFDIR:
-        break;
-    default:
-        walk_report(w, inode, NULL, 0, 0);
-        return;
+    case S_IFDIR: break;
+    default: walk_report(w, inode, NULL, 0, 0); return;
     }
     walk_report(w, inode, NULL, 0, 0);
     if (depth == DEPTH_MAX)

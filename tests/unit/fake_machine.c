@@ -441,7 +441,7 @@ WEAK struct task *task_by_tid(pid_t tid)
 {
     struct task *t;
 
-    list_for_each_entry(t, &task_list, all)
+    list_for_each_entry (t, &task_list, all)
         if (t->tid == tid)
             return t;
     return NULL;

@@ -32,13 +32,13 @@ void fake_signal(struct task *t, int sig);
 /* Signals that signal_send_task() was asked to send to the calling thread; the set is cleared. */
 sigset_t fake_signals_sent(void);
 
-extern int fake_console[3];          /* the host's descriptors behind the console */
+extern int fake_console[3];               /* the host's descriptors behind the console */
 extern struct thaw_request *fake_request; /* what machine_boot() leads to: change stdio_tty at will */
 extern s64 (*fake_monitor)(struct thaw_call *call, const void *data, void *reply, size_t reply_size);
-extern const void *fake_image;       /* machine_image() */
+extern const void *fake_image; /* machine_image() */
 
-extern long fake_allocated;   /* blocks of the kernel's heap in use */
-extern long fake_alloc_fail;  /* 0: never; n: the n-th allocation from now on fails */
-extern bool fake_quiet;       /* printk prints nothing */
+extern long fake_allocated;  /* blocks of the kernel's heap in use */
+extern long fake_alloc_fail; /* 0: never; n: the n-th allocation from now on fails */
+extern bool fake_quiet;      /* printk prints nothing */
 
 #endif

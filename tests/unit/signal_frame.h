@@ -8,8 +8,27 @@
 #include <stdint.h>
 
 /* In the order of libc's gregs: R8 to R15, RDI, RSI, RBP, RBX, RDX, RAX, RCX, RSP, RIP, EFLAGS. */
-enum { T_R8, T_R9, T_R10, T_R11, T_R12, T_R13, T_R14, T_R15, T_RDI, T_RSI, T_RBP, T_RBX, T_RDX, T_RAX, T_RCX, T_RSP,
-       T_RIP, T_EFLAGS, T_NREGS };
+enum {
+    T_R8,
+    T_R9,
+    T_R10,
+    T_R11,
+    T_R12,
+    T_R13,
+    T_R14,
+    T_R15,
+    T_RDI,
+    T_RSI,
+    T_RBP,
+    T_RBX,
+    T_RDX,
+    T_RAX,
+    T_RCX,
+    T_RSP,
+    T_RIP,
+    T_EFLAGS,
+    T_NREGS
+};
 
 struct layout {
     const char *name;

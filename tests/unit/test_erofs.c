@@ -289,12 +289,12 @@ static void test_unusable_super_blocks_are_refused(void **state)
             assert_true(mount_with(image, size, at, image[at] ^ 0x10) < 0);
     image[SUPER + 8] &= (unsigned char)~COMPAT_CHECKSUM;
     assert_int_equal(mount_with(image, size, size, 0), 0);
-    assert_int_equal(mount_with(image, size, SUPER, 0), -EINVAL);          /* magic */
-    assert_int_equal(mount_with(image, size, SUPER + 12, 9), -EINVAL);     /* block size */
-    assert_int_equal(mount_with(image, size, SUPER + 90, 1), -EINVAL);     /* directory block size */
-    assert_int_equal(mount_with(image, size, SUPER + 80, 0x02), -EINVAL);  /* compression */
-    assert_int_equal(mount_with(image, size, SUPER + 83, 0x80), -EINVAL);  /* a feature of the future */
-    assert_int_equal(mount_with(image, size, SUPER + 86, 1), -EINVAL);     /* other devices */
+    assert_int_equal(mount_with(image, size, SUPER, 0), -EINVAL);         /* magic */
+    assert_int_equal(mount_with(image, size, SUPER + 12, 9), -EINVAL);    /* block size */
+    assert_int_equal(mount_with(image, size, SUPER + 90, 1), -EINVAL);    /* directory block size */
+    assert_int_equal(mount_with(image, size, SUPER + 80, 0x02), -EINVAL); /* compression */
+    assert_int_equal(mount_with(image, size, SUPER + 83, 0x80), -EINVAL); /* a feature of the future */
+    assert_int_equal(mount_with(image, size, SUPER + 86, 1), -EINVAL);    /* other devices */
     for (size_t n = 0; n < 4096; n += 64)
         assert_true(mount_with(image, n, n, 0) < 0);
     free(image);

@@ -19,7 +19,7 @@
 #undef max
 #include "../../kernel/core/lib/kmalloc.c"
 
-static u64 grown;      /* bytes */
+static u64 grown; /* bytes */
 static u64 grow_limit = 512ull << 20;
 static jmp_buf panicked;
 
@@ -169,7 +169,8 @@ static void random_use_never_overlaps(void **state)
             continue;
         }
         block[k].pages = rand() % 10 == 0;
-        block[k].n = block[k].pages ? (size_t)(rand() % 5 + 1) * PAGE_SIZE : (size_t)(rand() % (rand() % 20 ? 400 : 9000)) + 1;
+        block[k].n =
+            block[k].pages ? (size_t)(rand() % 5 + 1) * PAGE_SIZE : (size_t)(rand() % (rand() % 20 ? 400 : 9000)) + 1;
         block[k].p = block[k].pages ? page_alloc(block[k].n / PAGE_SIZE) : kmalloc(block[k].n);
         block[k].mark = (u8)(rand() % 255 + 1);
         assert_non_null(block[k].p);

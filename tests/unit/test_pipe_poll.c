@@ -326,7 +326,8 @@ static void test_poll_reports_what_is_ready(void **state)
 
     pipe_make(p, 0);
     pipe_make(q, 0);
-    struct pollfd fds[] = {{p[0], POLLIN, 77}, {p[1], POLLIN | POLLOUT, 77}, {-5, POLLIN, 77}, {99, POLLIN, 77}, {q[0], POLLIN, 77}};
+    struct pollfd fds[] = {
+        {p[0], POLLIN, 77}, {p[1], POLLIN | POLLOUT, 77}, {-5, POLLIN, 77}, {99, POLLIN, 77}, {q[0], POLLIN, 77}};
     assert_int_equal(sys(poll, P(fds), 5, (u64)-1), 2);
     assert_int_equal(fds[0].revents, 0);
     assert_int_equal(fds[1].revents, POLLOUT);

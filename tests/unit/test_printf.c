@@ -45,20 +45,20 @@
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 #pragma GCC diagnostic ignored "-Wformat-truncation"
 
-#define SAME(...)                                                                                                      \
-    do {                                                                                                               \
-        char want[256], got[256];                                                                                      \
-        int n = snprintf(want, sizeof(want), __VA_ARGS__), m = kernel_snprintf(got, sizeof(got), __VA_ARGS__);         \
-        assert_string_equal(got, want);                                                                                \
-        assert_int_equal(m, n);                                                                                        \
+#define SAME(...)                                                                                              \
+    do {                                                                                                       \
+        char want[256], got[256];                                                                              \
+        int n = snprintf(want, sizeof(want), __VA_ARGS__), m = kernel_snprintf(got, sizeof(got), __VA_ARGS__); \
+        assert_string_equal(got, want);                                                                        \
+        assert_int_equal(m, n);                                                                                \
     } while (0)
 
 static void every_conversion_as_in_libc(void **state)
 {
-    static const char *const flags[] = { "", "-", "0", "#", "#0", "-#" };
-    static const char *const widths[] = { "", "1", "5", "20" };
-    static const char *const precisions[] = { "", ".0", ".3", ".12" };
-    static const long long values[] = { 0, 1, -1, 7, 255, -256, 65536, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN };
+    static const char *const flags[] = {"", "-", "0", "#", "#0", "-#"};
+    static const char *const widths[] = {"", "1", "5", "20"};
+    static const char *const precisions[] = {"", ".0", ".3", ".12"};
+    static const long long values[] = {0, 1, -1, 7, 255, -256, 65536, INT32_MAX, INT32_MIN, INT64_MAX, INT64_MIN};
 
     for (size_t f = 0; f < ARRAY_SIZE(flags); f++)
         for (size_t w = 0; w < ARRAY_SIZE(widths); w++)
@@ -132,7 +132,7 @@ static void memory_functions_as_in_libc(void **state)
 
 static void string_functions_as_in_libc(void **state)
 {
-    static const char *const s[] = { "", "a", "b", "ab", "abc", "abcabc", "\xff", "a\xff", "/usr/lib/x", "//" };
+    static const char *const s[] = {"", "a", "b", "ab", "abc", "abcabc", "\xff", "a\xff", "/usr/lib/x", "//"};
     for (size_t i = 0; i < ARRAY_SIZE(s); i++) {
         assert_int_equal(kernel_strlen(s[i]), strlen(s[i]));
         for (size_t n = 0; n < 8; n++)

@@ -173,7 +173,11 @@ static void test_maps_and_sizes_follow_the_mappings(void **state)
         {.start = 0x600000, .end = 0x800000, .prot = PROT_READ | PROT_WRITE},
         {.start = 0x6fffff000000, .end = 0x6fffff800000, .prot = PROT_READ | PROT_WRITE, .flags = VMA_STACK},
     };
-    struct mm mm = {.vmas = vmas, .nr_vmas = 3, .start_brk = 0x600000, .brk = 0x7ff000, .start_code = 0x400000,
+    struct mm mm = {.vmas = vmas,
+                    .nr_vmas = 3,
+                    .start_brk = 0x600000,
+                    .brk = 0x7ff000,
+                    .start_code = 0x400000,
                     .end_code = 0x500000};
 
     current->process->mm = &mm;

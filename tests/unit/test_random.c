@@ -108,7 +108,7 @@ static void same_seed_same_stream_other_seed_another(void **state)
 
 static void a_reseed_keeps_the_old_entropy(void **state)
 {
-    u8 s1[32] = { 1 }, s2[32] = { 2 }, a[32], b[32];
+    u8 s1[32] = {1}, s2[32] = {2}, a[32], b[32];
     reset();
     random_reseed(s1, sizeof(s1));
     random_reseed(s2, sizeof(s2));
@@ -121,8 +121,8 @@ static void a_reseed_keeps_the_old_entropy(void **state)
 
 static void requests_of_every_size_never_repeat(void **state)
 {
-    u8 a[512], b[512], zero[512] = { 0 };
-    u8 seed[64] = { 9 };
+    u8 a[512], b[512], zero[512] = {0};
+    u8 seed[64] = {9};
     random_reseed(seed, sizeof(seed));
     for (size_t n = 0; n <= 512; n++) {
         memset(a, 0, sizeof(a));

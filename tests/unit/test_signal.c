@@ -28,9 +28,9 @@
 #define FP_MAGIC1 0x46505853u
 #define FP_MAGIC2 0x46505845u
 
-static uint8_t *stack;          /* imagined user mode's */
+static uint8_t *stack;                                       /* imagined user mode's */
 static uint8_t host_fpu[16384] __attribute__((aligned(64))); /* a real FPU image, as a frame has it */
-static uint32_t host_fpu_size;  /* with magic2 */
+static uint32_t host_fpu_size;                               /* with magic2 */
 static uint8_t host_frame[32768] __attribute__((aligned(64)));
 static greg_t host_gregs[NGREG];
 
@@ -51,7 +51,7 @@ static void on_signal(int sig, siginfo_t *si, void *ucv)
 
 static int setup(void **state)
 {
-    struct sigaction sa = { .sa_sigaction = on_signal, .sa_flags = SA_SIGINFO };
+    struct sigaction sa = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
     frame_init();
     stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack == MAP_FAILED || sigaction(SIGUSR1, &sa, NULL))
@@ -78,22 +78,57 @@ static void fresh(uint64_t *regs)
 
 static void layout_is_libcs(void **state)
 {
-#define U(k, l) { k, offsetof(ucontext_t, l) }
-#define G(k, reg) { "sigcontext." k, offsetof(mcontext_t, gregs[reg]) }
-#define S(k, l) { "siginfo." k, offsetof(siginfo_t, l) }
+#define U(k, l)                    \
+    {                              \
+        k, offsetof(ucontext_t, l) \
+    }
+#define G(k, reg)                                         \
+    {                                                     \
+        "sigcontext." k, offsetof(mcontext_t, gregs[reg]) \
+    }
+#define S(k, l)                              \
+    {                                        \
+        "siginfo." k, offsetof(siginfo_t, l) \
+    }
     const struct layout libc[] = {
-        U("ucontext.flags", uc_flags), U("ucontext.link", uc_link), U("ucontext.stack", uc_stack),
-        U("ucontext.mcontext", uc_mcontext), U("ucontext.sigmask", uc_sigmask),
-        G("r8", REG_R8), G("r15", REG_R15), G("rdi", REG_RDI), G("rbp", REG_RBP), G("rdx", REG_RDX), G("rsp", REG_RSP),
-        G("rip", REG_RIP), G("eflags", REG_EFL), G("cs", REG_CSGSFS), G("err", REG_ERR), G("trapno", REG_TRAPNO),
-        G("oldmask", REG_OLDMASK), G("cr2", REG_CR2), { "sigcontext.fpstate", offsetof(mcontext_t, fpregs) },
-        { "sigaltstack.sp", offsetof(stack_t, ss_sp) }, { "sigaltstack.flags", offsetof(stack_t, ss_flags) },
-        { "sigaltstack.size", offsetof(stack_t, ss_size) },
-        S("si_signo", si_signo), S("si_errno", si_errno), S("si_code", si_code), S("chld.pid", si_pid),
-        S("chld.uid", si_uid), S("chld.status", si_status), S("chld.utime", si_utime), S("chld.stime", si_stime),
-        S("rt.value", si_value), S("timer.tid", si_timerid), S("timer.overrun", si_overrun), S("timer.value", si_value),
-        S("fault.addr", si_addr), S("fault.addr_lsb", si_addr_lsb),
-        { "rt_sigframe.uc", 8 }, { "rt_sigframe.info", 312 },
+        U("ucontext.flags", uc_flags),
+        U("ucontext.link", uc_link),
+        U("ucontext.stack", uc_stack),
+        U("ucontext.mcontext", uc_mcontext),
+        U("ucontext.sigmask", uc_sigmask),
+        G("r8", REG_R8),
+        G("r15", REG_R15),
+        G("rdi", REG_RDI),
+        G("rbp", REG_RBP),
+        G("rdx", REG_RDX),
+        G("rsp", REG_RSP),
+        G("rip", REG_RIP),
+        G("eflags", REG_EFL),
+        G("cs", REG_CSGSFS),
+        G("err", REG_ERR),
+        G("trapno", REG_TRAPNO),
+        G("oldmask", REG_OLDMASK),
+        G("cr2", REG_CR2),
+        {"sigcontext.fpstate", offsetof(mcontext_t, fpregs)},
+        {"sigaltstack.sp", offsetof(stack_t, ss_sp)},
+        {"sigaltstack.flags", offsetof(stack_t, ss_flags)},
+        {"sigaltstack.size", offsetof(stack_t, ss_size)},
+        S("si_signo", si_signo),
+        S("si_errno", si_errno),
+        S("si_code", si_code),
+        S("chld.pid", si_pid),
+        S("chld.uid", si_uid),
+        S("chld.status", si_status),
+        S("chld.utime", si_utime),
+        S("chld.stime", si_stime),
+        S("rt.value", si_value),
+        S("timer.tid", si_timerid),
+        S("timer.overrun", si_overrun),
+        S("timer.value", si_value),
+        S("fault.addr", si_addr),
+        S("fault.addr_lsb", si_addr_lsb),
+        {"rt_sigframe.uc", 8},
+        {"rt_sigframe.info", 312},
     };
     size_t n = 0;
     for (const struct layout *k = kernel_layout; k->name; k++, n++) {
@@ -180,8 +215,8 @@ static void the_host_takes_our_frame(void **state)
     memset(landed, 0, sizeof(landed));
     host_sigreturn(r[T_RSP] + 8);
     __asm__ volatile("stmxcsr %0" : "=m"(mxcsr_after));
-    const int order[] = { T_RAX, T_RBX, T_RCX, T_RDX, T_RSI, T_RDI, T_RBP, T_RSP,
-                          T_R8, T_R9, T_R10, T_R11, T_R12, T_R13, T_R14, T_R15 };
+    const int order[] = {T_RAX, T_RBX, T_RCX, T_RDX, T_RSI, T_RDI, T_RBP, T_RSP,
+                         T_R8,  T_R9,  T_R10, T_R11, T_R12, T_R13, T_R14, T_R15};
     for (int i = 0; i < 16; i++)
         assert_int_equal(landed[i], old[order[i]]);
     uint64_t xmm6, xmm13;
@@ -359,7 +394,7 @@ static void interrupted_calls(void **state)
     call_goes_on(ERESTARTNOHAND, SA_RESTART, false);
     call_goes_on(ERESTART_RESTARTBLOCK, SA_RESTART, false);
     call_goes_on(ENOENT, SA_RESTART, false);
-    const int errors[] = { ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK };
+    const int errors[] = {ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND, ERESTART_RESTARTBLOCK};
     for (int i = 0; i < 4; i++) { /* without a handler all start over */
         fresh(r);
         r[T_RAX] = (uint64_t)-errors[i];

@@ -14,6 +14,7 @@
 #include "fake_machine.h"
 #include "host_share.h"
 #include "vfs.h"
+/* clang-format off */
 #define CALLS(X)                                                                                                       \
     X(open) X(openat) X(creat) X(close) X(close_range) X(memfd_create) X(read) X(write) X(readv) X(writev) X(pread64)  \
     X(pwrite64) X(preadv2) X(pwritev2) X(lseek) X(sendfile) X(copy_file_range) X(fsync) X(stat) X(lstat) X(fstat)      \
@@ -22,6 +23,7 @@
     X(chdir) X(fchdir) X(getcwd) X(chroot) X(umask) X(chmod) X(fchmod) X(fchmodat2) X(chown) X(lchown) X(utimensat)    \
     X(utimes) X(truncate) X(ftruncate) X(fallocate) X(dup) X(dup2) X(dup3) X(fcntl) X(flock) X(ioctl) X(setxattr)      \
     X(getxattr) X(listxattr)
+/* clang-format on */
 #define DECLARE(name) s64 sys_##name(u64, u64, u64, u64, u64, u64);
 CALLS(DECLARE)
 #define sys(name, ...) sys_args(sys_##name, (u64[6]){__VA_ARGS__})
@@ -630,7 +632,9 @@ static void test_attributes(void **state)
 
 static void test_limits_of_a_tmpfs(void **state)
 {
-    struct { u64 type, bsize, blocks, bfree, rest[11]; } fs, after;
+    struct {
+        u64 type, bsize, blocks, bfree, rest[11];
+    } fs, after;
     static char page[4096];
     int fd = opened("/tmp/full", O_RDWR | O_CREAT);
     s64 n, written = 0;
@@ -1003,8 +1007,8 @@ static void test_shares_come_and_go(void **state)
     assert_int_equal(host_share_add(name, false), 1);
 
     vfs_for_each_mount(count_mounts, &mounts);
-    assert_int_equal(mount_shares((const char *[]){"/home/me/src", "/home/me/one.py"},
-                                  (u32[]){THAW_SHARE_RDONLY, 0}, 2), 0);
+    assert_int_equal(
+        mount_shares((const char *[]){"/home/me/src", "/home/me/one.py"}, (u32[]){THAW_SHARE_RDONLY, 0}, 2), 0);
     vfs_for_each_mount(count_mounts, &later);
     assert_int_equal(later, mounts + 2);
     assert_string_equal(get("/home/me/src/a.py"), "print(1)");
@@ -1036,7 +1040,7 @@ static void test_shares_come_and_go(void **state)
     assert_string_equal(get("/tmp/a.py"), "print(2)");
     put("/tmp/mine", "x"); /* writable all the same */
     assert_string_equal(ls("/tmp"), "a.py mine");
-    {   /* a host directory below an overlay: the host sees nothing of what happens above */
+    { /* a host directory below an overlay: the host sees nothing of what happens above */
         struct kstat before = st("/tmp/a.py");
 
         fd = opened("/tmp/a.py", O_RDWR | O_APPEND);
@@ -1159,7 +1163,8 @@ static int group_setup(void **state)
     if (!mkdtemp(dir) || !mkdtemp(share_dir))
         return -1;
     snprintf(cmd, sizeof(cmd),
-             "cd %s && mkdir root && cd root && mkdir -p etc/sub opt/dir opt/empty usr/lib/deep && printf hello >etc/motd && "
+             "cd %s && mkdir root && cd root && mkdir -p etc/sub opt/dir opt/empty usr/lib/deep && printf hello "
+             ">etc/motd && "
              "ln -s motd etc/link && printf one >etc/sub/one && printf two >etc/sub/two && printf f >opt/f && "
              "printf g >opt/g && printf x >opt/dir/x && printf y >opt/dir/y && "
              "printf deep >usr/lib/deep/file && printf o >usr/lib/deep/other && "

@@ -46,20 +46,11 @@ static s64 do_chmod(int dirfd, u64 user_name, mode_t mode, u32 flags)
     return r < 0 ? r : path_chmod(&p, mode);
 }
 
-SYSCALL(chmod)
-{
-    return do_chmod(AT_FDCWD, a0, (mode_t)a1, 0);
-}
+SYSCALL(chmod) { return do_chmod(AT_FDCWD, a0, (mode_t)a1, 0); }
 
-SYSCALL(fchmodat)
-{
-    return do_chmod((int)a0, a1, (mode_t)a2, 0);
-}
+SYSCALL(fchmodat) { return do_chmod((int)a0, a1, (mode_t)a2, 0); }
 
-SYSCALL(fchmodat2)
-{
-    return do_chmod((int)a0, a1, (mode_t)a2, (u32)a3);
-}
+SYSCALL(fchmodat2) { return do_chmod((int)a0, a1, (mode_t)a2, (u32)a3); }
 
 SYSCALL(fchmod)
 {
@@ -103,20 +94,11 @@ static s64 do_chown(int dirfd, u64 user_name, u32 uid, u32 gid, u32 flags)
     return r < 0 ? r : path_chown(&p, uid, gid);
 }
 
-SYSCALL(chown)
-{
-    return do_chown(AT_FDCWD, a0, (u32)a1, (u32)a2, 0);
-}
+SYSCALL(chown) { return do_chown(AT_FDCWD, a0, (u32)a1, (u32)a2, 0); }
 
-SYSCALL(lchown)
-{
-    return do_chown(AT_FDCWD, a0, (u32)a1, (u32)a2, AT_SYMLINK_NOFOLLOW);
-}
+SYSCALL(lchown) { return do_chown(AT_FDCWD, a0, (u32)a1, (u32)a2, AT_SYMLINK_NOFOLLOW); }
 
-SYSCALL(fchownat)
-{
-    return do_chown((int)a0, a1, (u32)a2, (u32)a3, (u32)a4);
-}
+SYSCALL(fchownat) { return do_chown((int)a0, a1, (u32)a2, (u32)a3, (u32)a4); }
 
 SYSCALL(fchown)
 {
@@ -183,10 +165,7 @@ static s64 do_utimes(int dirfd, u64 user_name, const struct timespec *times, u32
     return r < 0 ? r : path_utimes(&p, times);
 }
 
-static bool nsec_valid(s64 nsec)
-{
-    return (nsec >= 0 && nsec < NSEC) || nsec == UTIME_NOW || nsec == UTIME_OMIT;
-}
+static bool nsec_valid(s64 nsec) { return (nsec >= 0 && nsec < NSEC) || nsec == UTIME_NOW || nsec == UTIME_OMIT; }
 
 SYSCALL(utimensat)
 {
@@ -220,15 +199,9 @@ static s64 do_futimesat(int dirfd, u64 user_name, u64 user_times)
     return do_utimes(dirfd, user_name, times, 0);
 }
 
-SYSCALL(utimes)
-{
-    return do_futimesat(AT_FDCWD, a0, a1);
-}
+SYSCALL(utimes) { return do_futimesat(AT_FDCWD, a0, a1); }
 
-SYSCALL(futimesat)
-{
-    return do_futimesat((int)a0, a1, a2);
-}
+SYSCALL(futimesat) { return do_futimesat((int)a0, a1, a2); }
 
 SYSCALL(utime)
 {

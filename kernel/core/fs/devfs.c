@@ -200,32 +200,24 @@ static long console_ioctl(struct file *f, u32 cmd, u64 arg)
     if (!console_is_tty(n))
         return -ENOTTY;
     switch (cmd) {
-    case TCGETS:
-        return console_ioctl_data(n, cmd, arg, TERMIOS_SIZE, false);
+    case TCGETS: return console_ioctl_data(n, cmd, arg, TERMIOS_SIZE, false);
     case TCSETS:
     case TCSETSW:
-    case TCSETSF:
-        return console_ioctl_data(n, cmd, arg, TERMIOS_SIZE, true);
-    case TIOCGWINSZ:
-        return console_ioctl_data(n, cmd, arg, WINSIZE_SIZE, false);
-    case TIOCSWINSZ:
-        return console_ioctl_data(n, cmd, arg, WINSIZE_SIZE, true);
-    case TIOCOUTQ:
-        return console_ioctl_data(n, cmd, arg, sizeof(s32), false);
+    case TCSETSF: return console_ioctl_data(n, cmd, arg, TERMIOS_SIZE, true);
+    case TIOCGWINSZ: return console_ioctl_data(n, cmd, arg, WINSIZE_SIZE, false);
+    case TIOCSWINSZ: return console_ioctl_data(n, cmd, arg, WINSIZE_SIZE, true);
+    case TIOCOUTQ: return console_ioctl_data(n, cmd, arg, sizeof(s32), false);
     case TCSBRK:
     case TCXONC:
     case TCFLSH: /* the argument is a number, not an address */
         return machine_console_ioctl(n, cmd, (void *)(uintptr_t)(arg & 0xff), 0);
     case TIOCGPGRP: /* the sandbox is one job: whoever asks is in the foreground */
         return copy_to_user((void __user *)arg, &p->pgid, sizeof(p->pgid));
-    case TIOCGSID:
-        return copy_to_user((void __user *)arg, &p->sid, sizeof(p->sid));
+    case TIOCGSID: return copy_to_user((void __user *)arg, &p->sid, sizeof(p->sid));
     case TIOCSPGRP:
     case TIOCSCTTY:
-    case TIOCNOTTY:
-        return 0;
-    default:
-        return -ENOTTY;
+    case TIOCNOTTY: return 0;
+    default: return -ENOTTY;
     }
 }
 
@@ -346,11 +338,11 @@ static int dev_fill(struct inode *root)
         mode_t mode;
         u64 rdev;
     } nodes[] = {
-        {"null", S_IFCHR | 0666, DEV_MEM_NULL},     {"zero", S_IFCHR | 0666, DEV_MEM_ZERO},
-        {"full", S_IFCHR | 0666, DEV_MEM_FULL},     {"random", S_IFCHR | 0666, DEV_MEM_RANDOM},
+        {"null", S_IFCHR | 0666, DEV_MEM_NULL},       {"zero", S_IFCHR | 0666, DEV_MEM_ZERO},
+        {"full", S_IFCHR | 0666, DEV_MEM_FULL},       {"random", S_IFCHR | 0666, DEV_MEM_RANDOM},
         {"urandom", S_IFCHR | 0666, DEV_MEM_URANDOM}, {"tty", S_IFCHR | 0666, DEV_TTY},
-        {"console", S_IFCHR | 0600, DEV_CONSOLE},   {"thaw", S_IFCHR | 0600, DEV_THAW},
-        {"shm", S_IFDIR | S_ISVTX | 0777, 0},       {"mqueue", S_IFDIR | S_ISVTX | 0777, 0},
+        {"console", S_IFCHR | 0600, DEV_CONSOLE},     {"thaw", S_IFCHR | 0600, DEV_THAW},
+        {"shm", S_IFDIR | S_ISVTX | 0777, 0},         {"mqueue", S_IFDIR | S_ISVTX | 0777, 0},
     };
     static const char *const links[][2] = {
         {"fd", "/proc/self/fd"},

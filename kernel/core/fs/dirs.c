@@ -3,10 +3,7 @@
 #include "sys/syscall.h"
 #include "vfs.h"
 
-static bool dir_rdonly(const struct walk *w)
-{
-    return path_rdonly(&w->path);
-}
+static bool dir_rdonly(const struct walk *w) { return path_rdonly(&w->path); }
 
 /* ---- getdents ---- */
 
@@ -92,15 +89,9 @@ static s64 fd_getdents(int fd, u64 user, u64 size, bool old)
     return r;
 }
 
-SYSCALL(getdents)
-{
-    return fd_getdents((int)a0, a1, (u32)a2, true);
-}
+SYSCALL(getdents) { return fd_getdents((int)a0, a1, (u32)a2, true); }
 
-SYSCALL(getdents64)
-{
-    return fd_getdents((int)a0, a1, (u32)a2, false);
-}
+SYSCALL(getdents64) { return fd_getdents((int)a0, a1, (u32)a2, false); }
 
 /* ---- making ---- */
 
@@ -160,10 +151,7 @@ static int make_at(int dirfd, const char *name, mode_t mode, u64 rdev)
     return r;
 }
 
-int vfs_make(const char *name, mode_t mode)
-{
-    return make_at(AT_FDCWD, name, mode, 0);
-}
+int vfs_make(const char *name, mode_t mode) { return make_at(AT_FDCWD, name, mode, 0); }
 
 static s64 do_mknod(int dirfd, u64 user_name, mode_t mode, u64 rdev)
 {
@@ -177,47 +165,28 @@ static s64 do_mknod(int dirfd, u64 user_name, mode_t mode, u64 rdev)
     return r;
 }
 
-SYSCALL(mkdir)
-{
-    return do_mknod(AT_FDCWD, a0, S_IFDIR | ((mode_t)a1 & 01777), 0);
-}
+SYSCALL(mkdir) { return do_mknod(AT_FDCWD, a0, S_IFDIR | ((mode_t)a1 & 01777), 0); }
 
-SYSCALL(mkdirat)
-{
-    return do_mknod((int)a0, a1, S_IFDIR | ((mode_t)a2 & 01777), 0);
-}
+SYSCALL(mkdirat) { return do_mknod((int)a0, a1, S_IFDIR | ((mode_t)a2 & 01777), 0); }
 
 static s64 mknod_at(int dirfd, u64 user_name, mode_t mode, u64 rdev)
 {
     switch (mode & S_IFMT) {
-    case 0:
-        mode |= S_IFREG;
-        __attribute__((fallthrough));
+    case 0: mode |= S_IFREG; __attribute__((fallthrough));
     case S_IFREG:
     case S_IFIFO:
-    case S_IFSOCK:
-        rdev = 0;
-        break;
+    case S_IFSOCK: rdev = 0; break;
     case S_IFCHR:
-    case S_IFBLK:
-        break;
-    case S_IFDIR:
-        return -EPERM;
-    default:
-        return -EINVAL;
+    case S_IFBLK: break;
+    case S_IFDIR: return -EPERM;
+    default: return -EINVAL;
     }
     return do_mknod(dirfd, user_name, mode & (S_IFMT | 07777), rdev);
 }
 
-SYSCALL(mknod)
-{
-    return mknod_at(AT_FDCWD, a0, (mode_t)a1, (u32)a2);
-}
+SYSCALL(mknod) { return mknod_at(AT_FDCWD, a0, (mode_t)a1, (u32)a2); }
 
-SYSCALL(mknodat)
-{
-    return mknod_at((int)a0, a1, (mode_t)a2, (u32)a3);
-}
+SYSCALL(mknodat) { return mknod_at((int)a0, a1, (mode_t)a2, (u32)a3); }
 
 static s64 do_symlink(u64 user_target, int dirfd, u64 user_name)
 {
@@ -249,15 +218,9 @@ static s64 do_symlink(u64 user_target, int dirfd, u64 user_name)
     return r;
 }
 
-SYSCALL(symlink)
-{
-    return do_symlink(a0, AT_FDCWD, a1);
-}
+SYSCALL(symlink) { return do_symlink(a0, AT_FDCWD, a1); }
 
-SYSCALL(symlinkat)
-{
-    return do_symlink(a0, (int)a1, a2);
-}
+SYSCALL(symlinkat) { return do_symlink(a0, (int)a1, a2); }
 
 static int link_to(const struct path *old, struct walk *w)
 {
@@ -284,7 +247,8 @@ static s64 do_link(int old_dirfd, u64 user_old, int new_dirfd, u64 user_new, u32
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
     r = user_path_at(old_dirfd, user_old,
-                     (flags & AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0), &old);
+                     (flags & AT_SYMLINK_FOLLOW ? LOOKUP_FOLLOW : 0) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0),
+                     &old);
     if (r < 0)
         return r;
     r = filename_get(&fn, user_new);
@@ -299,15 +263,9 @@ static s64 do_link(int old_dirfd, u64 user_old, int new_dirfd, u64 user_new, u32
     return r;
 }
 
-SYSCALL(link)
-{
-    return do_link(AT_FDCWD, a0, AT_FDCWD, a1, 0);
-}
+SYSCALL(link) { return do_link(AT_FDCWD, a0, AT_FDCWD, a1, 0); }
 
-SYSCALL(linkat)
-{
-    return do_link((int)a0, a1, (int)a2, a3, (u32)a4);
-}
+SYSCALL(linkat) { return do_link((int)a0, a1, (int)a2, a3, (u32)a4); }
 
 /* ---- removing ---- */
 
@@ -365,10 +323,7 @@ static int remove_at(int dirfd, const char *name, bool directory)
     return r;
 }
 
-int vfs_remove(const char *name, bool directory)
-{
-    return remove_at(AT_FDCWD, name, directory);
-}
+int vfs_remove(const char *name, bool directory) { return remove_at(AT_FDCWD, name, directory); }
 
 static s64 do_remove(int dirfd, u64 user_name, bool directory)
 {
@@ -382,15 +337,9 @@ static s64 do_remove(int dirfd, u64 user_name, bool directory)
     return r;
 }
 
-SYSCALL(unlink)
-{
-    return do_remove(AT_FDCWD, a0, false);
-}
+SYSCALL(unlink) { return do_remove(AT_FDCWD, a0, false); }
 
-SYSCALL(rmdir)
-{
-    return do_remove(AT_FDCWD, a0, true);
-}
+SYSCALL(rmdir) { return do_remove(AT_FDCWD, a0, true); }
 
 SYSCALL(unlinkat)
 {
@@ -511,20 +460,11 @@ static s64 do_rename(int old_dirfd, u64 user_old, int new_dirfd, u64 user_new, u
     return r;
 }
 
-SYSCALL(rename)
-{
-    return do_rename(AT_FDCWD, a0, AT_FDCWD, a1, 0);
-}
+SYSCALL(rename) { return do_rename(AT_FDCWD, a0, AT_FDCWD, a1, 0); }
 
-SYSCALL(renameat)
-{
-    return do_rename((int)a0, a1, (int)a2, a3, 0);
-}
+SYSCALL(renameat) { return do_rename((int)a0, a1, (int)a2, a3, 0); }
 
-SYSCALL(renameat2)
-{
-    return do_rename((int)a0, a1, (int)a2, a3, (u32)a4);
-}
+SYSCALL(renameat2) { return do_rename((int)a0, a1, (int)a2, a3, (u32)a4); }
 
 /* ---- symbolic links ---- */
 
@@ -557,12 +497,6 @@ static s64 do_readlink(int dirfd, u64 user_name, u64 user_buf, s32 size)
     return r;
 }
 
-SYSCALL(readlink)
-{
-    return do_readlink(AT_FDCWD, a0, a1, (s32)a2);
-}
+SYSCALL(readlink) { return do_readlink(AT_FDCWD, a0, a1, (s32)a2); }
 
-SYSCALL(readlinkat)
-{
-    return do_readlink((int)a0, a1, a2, (s32)a3);
-}
+SYSCALL(readlinkat) { return do_readlink((int)a0, a1, a2, (s32)a3); }

@@ -181,8 +181,7 @@ static void ep_scan(struct eventpoll *ep)
 {
     struct ep_item *it;
 
-    list_for_each_entry(it, &ep->scanned, scan)
-    {
+    list_for_each_entry (it, &ep->scanned, scan) {
         u32 events, fresh;
 
         if (!ep_item_enabled(it))
@@ -201,8 +200,7 @@ static void ep_collect(struct eventpoll *ep, u32 console[3])
     struct ep_item *it;
 
     ep->visited = ep_generation;
-    list_for_each_entry(it, &ep->scanned, scan)
-    {
+    list_for_each_entry (it, &ep->scanned, scan) {
         int n = console_number(it->file);
         u32 want = it->events & ~EP_FLAGS;
 
@@ -239,8 +237,7 @@ static u32 epoll_poll(struct file *f, struct poll_table *pt)
         ep_collect(ep, pt->console);
     }
     ep_scan(ep);
-    list_for_each_entry_safe(it, next, &ep->ready, ready)
-    {
+    list_for_each_entry_safe (it, next, &ep->ready, ready) {
         if (ep_item_poll(it, NULL))
             return POLLIN | POLLRDNORM;
         list_del(&it->ready);
@@ -279,15 +276,9 @@ static s64 epoll_create(bool cloexec)
     return fd_install(f, cloexec, 0);
 }
 
-SYSCALL(epoll_create)
-{
-    return (s32)a0 <= 0 ? -EINVAL : epoll_create(false);
-}
+SYSCALL(epoll_create) { return (s32)a0 <= 0 ? -EINVAL : epoll_create(false); }
 
-SYSCALL(epoll_create1)
-{
-    return a0 & ~(u64)O_CLOEXEC ? -EINVAL : epoll_create(a0 & O_CLOEXEC);
-}
+SYSCALL(epoll_create1) { return a0 & ~(u64)O_CLOEXEC ? -EINVAL : epoll_create(a0 & O_CLOEXEC); }
 
 /* ---- epoll_ctl ---- */
 
@@ -301,8 +292,7 @@ static u32 ep_depth_below(struct eventpoll *ep, const struct eventpoll *stop)
         return ~0u;
     if (ep->visited == ep_generation)
         return ep->depth;
-    list_for_each_entry(it, &ep->scanned, scan)
-    {
+    list_for_each_entry (it, &ep->scanned, scan) {
         u32 d;
 
         if (!file_is_epoll(it->file))
@@ -325,7 +315,8 @@ static u32 ep_depth_above(struct eventpoll *ep)
 
     if (ep->visited == ep_generation)
         return ep->depth;
-    list_for_each_entry(it, &ep->file->epoll_links, link) deepest = max(deepest, ep_depth_above(it->ep));
+    list_for_each_entry (it, &ep->file->epoll_links, link)
+        deepest = max(deepest, ep_depth_above(it->ep));
     ep->visited = ep_generation;
     ep->depth = deepest + 1;
     return ep->depth;
@@ -423,8 +414,7 @@ static int ep_ctl(struct file *epf, int op, struct file *f, int fd, struct epoll
             return -ENOENT;
         ep_remove(it);
         return 0;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
     /* Sleepers look again: the file may be ready, or be one whose readiness nobody tells them. */
     if (r == 0)
@@ -559,15 +549,9 @@ static s64 do_epoll_pwait(u64 fd, u64 uevents, u64 max, s64 timeout, u64 umask, 
     return r;
 }
 
-SYSCALL(epoll_wait)
-{
-    return do_epoll_wait((s32)a0, a1, (s32)a2, epoll_timeout_ms(a3));
-}
+SYSCALL(epoll_wait) { return do_epoll_wait((s32)a0, a1, (s32)a2, epoll_timeout_ms(a3)); }
 
-SYSCALL(epoll_pwait)
-{
-    return do_epoll_pwait(a0, a1, a2, epoll_timeout_ms(a3), a4, a5);
-}
+SYSCALL(epoll_pwait) { return do_epoll_pwait(a0, a1, a2, epoll_timeout_ms(a3), a4, a5); }
 
 SYSCALL(epoll_pwait2)
 {

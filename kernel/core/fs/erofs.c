@@ -34,10 +34,10 @@ struct erofs_inode {
     struct erofs_inode *hash_next;
     u64 nid;
     u32 layout;
-    u64 data;   /* flat: image offset of block 0 */
-    u64 tail;   /* flat inline: image offset of the last block's bytes */
+    u64 data;        /* flat: image offset of block 0 */
+    u64 tail;        /* flat inline: image offset of the last block's bytes */
     u64 inline_from; /* flat inline: file offset of the tail; else the size */
-    u64 table;  /* chunked: image offset of the chunk table */
+    u64 table;       /* chunked: image offset of the chunk table */
     u32 chunk_bits;
     bool indexes; /* table has 8-byte entries, not 4-byte ones */
 };
@@ -185,8 +185,8 @@ static bool erofs_map_image(struct file *f, u64 off, u64 len, u64 *image_offset)
     const u8 *start = NULL;
     u64 done, end;
 
-    if (es->image != machine_image() || !len || (off & ~PAGE_MASK) || off >= inode->size ||
-        check_add(off, len, &end) || end > page_align(inode->size))
+    if (es->image != machine_image() || !len || (off & ~PAGE_MASK) || off >= inode->size || check_add(off, len, &end) ||
+        end > page_align(inode->size))
         return false;
     end = min(end, inode->size);
     if (ei->layout == EROFS_FLAT_INLINE && end > ei->inline_from)
@@ -245,8 +245,7 @@ static int erofs_read_layout(struct inode *inode, u32 raw, u64 after)
         if (check_mul(chunks, unit, &bytes) || !erofs_bytes(es, ei->table, bytes))
             return -EUCLEAN;
         return 0;
-    default:
-        return -EOPNOTSUPP; /* compressed */
+    default: return -EOPNOTSUPP; /* compressed */
     }
 }
 
@@ -319,8 +318,7 @@ static int erofs_read_inode(struct inode *inode, u64 nid)
         inode->op = &erofs_file_iops;
         inode->size = 0;
         return 0;
-    default:
-        return -EUCLEAN;
+    default: return -EUCLEAN;
     }
     if (inode->size > (u64)INT64_MAX - PAGE_SIZE)
         return -EUCLEAN;
@@ -496,8 +494,9 @@ static int erofs_lookup(struct inode *dir, const char *name, size_t len, struct 
 /* The type in an entry counts from 1 in the order of this table. */
 static u8 erofs_dt_type(u8 type)
 {
-    static const u8 table[] = {0, 8 /* DT_REG */, 4 /* DT_DIR */, 2 /* DT_CHR */, 6 /* DT_BLK */, 1 /* DT_FIFO */,
-                               12 /* DT_SOCK */, 10 /* DT_LNK */};
+    static const u8 table[] = {
+        0, 8 /* DT_REG */, 4 /* DT_DIR */, 2 /* DT_CHR */, 6 /* DT_BLK */, 1 /* DT_FIFO */, 12 /* DT_SOCK */,
+        10 /* DT_LNK */};
 
     return type < ARRAY_SIZE(table) ? table[type] : 0;
 }
@@ -533,10 +532,7 @@ static int erofs_iterate(struct file *f, struct dir_context *ctx)
     return 0;
 }
 
-static ssize_t erofs_readlink(struct inode *inode, char *buf, size_t size)
-{
-    return erofs_pread(inode, buf, size, 0);
-}
+static ssize_t erofs_readlink(struct inode *inode, char *buf, size_t size) { return erofs_pread(inode, buf, size, 0); }
 
 static int erofs_fsync(struct file *f) { return 0; }
 
@@ -598,7 +594,8 @@ static int erofs_read_super(struct erofs_sb *es)
     }
     incompat = le32(s + 80);
     if (incompat & ~EROFS_INCOMPAT_KNOWN) {
-        printk("thaw: image: unsupported features %#x (compression? make it without)", incompat & ~EROFS_INCOMPAT_KNOWN);
+        printk("thaw: image: unsupported features %#x (compression? make it without)",
+               incompat & ~EROFS_INCOMPAT_KNOWN);
         return -EINVAL;
     }
     if (le16(s + 86)) {

@@ -108,12 +108,6 @@ static s64 do_eventfd(u32 count, u32 flags)
     return fd_install(f, flags & O_CLOEXEC, 0);
 }
 
-SYSCALL(eventfd)
-{
-    return do_eventfd((u32)a0, 0);
-}
+SYSCALL(eventfd) { return do_eventfd((u32)a0, 0); }
 
-SYSCALL(eventfd2)
-{
-    return do_eventfd((u32)a0, (u32)a1);
-}
+SYSCALL(eventfd2) { return do_eventfd((u32)a0, (u32)a1); }

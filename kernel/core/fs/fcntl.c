@@ -73,26 +73,19 @@ static s64 fcntl_dup(int fd, u64 lowest, bool cloexec)
 static s64 fcntl_file(struct file *f, u32 cmd, u64 arg)
 {
     switch (cmd) {
-    case F_GETFL:
-        return f->flags;
-    case F_SETFL:
-        f->flags = (f->flags & ~SETFL_MASK) | ((u32)arg & SETFL_MASK);
-        return 0;
+    case F_GETFL: return f->flags;
+    case F_SETFL: f->flags = (f->flags & ~SETFL_MASK) | ((u32)arg & SETFL_MASK); return 0;
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
     case F_OFD_GETLK:
     case F_OFD_SETLK:
-    case F_OFD_SETLKW:
-        return locks_fcntl(f, cmd, arg);
+    case F_OFD_SETLKW: return locks_fcntl(f, cmd, arg);
     case F_SETOWN: /* nobody is signalled: O_ASYNC does nothing here */
     case F_GETOWN:
-    case F_GETSIG:
-        return 0;
-    case F_SETSIG:
-        return arg > NSIG ? -EINVAL : 0;
-    case F_GETLEASE:
-        return F_UNLCK;
+    case F_GETSIG: return 0;
+    case F_SETSIG: return arg > NSIG ? -EINVAL : 0;
+    case F_GETLEASE: return F_UNLCK;
     case F_NOTIFY: /* dnotify: nobody is told of anything, so only asking for nothing succeeds */
         if (!S_ISDIR(f->inode->mode))
             return -ENOTDIR;
@@ -108,8 +101,7 @@ static s64 fcntl_file(struct file *f, u32 cmd, u64 arg)
                 return r;
         }
         return cmd == F_GETPIPE_SZ ? PIPE_SIZE : -EINVAL;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
 }
 
@@ -121,12 +113,9 @@ SYSCALL(fcntl)
 
     switch (cmd) {
     case F_DUPFD:
-    case F_DUPFD_CLOEXEC:
-        return fcntl_dup((int)a0, a2, cmd == F_DUPFD_CLOEXEC);
-    case F_GETFD:
-        return fd_get_cloexec((int)a0);
-    case F_SETFD:
-        return fd_set_cloexec((int)a0, a2 & FD_CLOEXEC);
+    case F_DUPFD_CLOEXEC: return fcntl_dup((int)a0, a2, cmd == F_DUPFD_CLOEXEC);
+    case F_GETFD: return fd_get_cloexec((int)a0);
+    case F_SETFD: return fd_set_cloexec((int)a0, a2 & FD_CLOEXEC);
     }
     f = cmd == F_GETFL ? fd_get_raw((int)a0) : fd_get((int)a0);
     if (!f)
@@ -162,10 +151,8 @@ static s64 ioctl_file(struct file *f, u32 cmd, u64 arg)
     int r;
 
     switch (cmd) {
-    case FIONBIO:
-        return ioctl_flag(f, arg, O_NONBLOCK);
-    case FIOASYNC:
-        return ioctl_flag(f, arg, O_ASYNC);
+    case FIONBIO: return ioctl_flag(f, arg, O_NONBLOCK);
+    case FIOASYNC: return ioctl_flag(f, arg, O_ASYNC);
     case FIONREAD:
         if (!S_ISREG(f->inode->mode))
             break;

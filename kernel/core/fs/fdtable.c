@@ -66,15 +66,9 @@ struct files *files_clone(struct files *old)
     return files;
 }
 
-void files_get(struct files *files)
-{
-    files->refs++;
-}
+void files_get(struct files *files) { files->refs++; }
 
-static bool cloexec_test(const struct files *files, u32 fd)
-{
-    return files->cloexec[fd / 64] >> (fd % 64) & 1;
-}
+static bool cloexec_test(const struct files *files, u32 fd) { return files->cloexec[fd / 64] >> (fd % 64) & 1; }
 
 static void cloexec_set(struct files *files, u32 fd, bool on)
 {
@@ -144,15 +138,9 @@ int files_next_fd(struct files *files, int fd)
     return -1;
 }
 
-u32 files_count_slots(struct files *files)
-{
-    return files ? files->cap : 0;
-}
+u32 files_count_slots(struct files *files) { return files ? files->cap : 0; }
 
-struct file *fd_get_raw(int fd)
-{
-    return files_get_file(files_current(), fd);
-}
+struct file *fd_get_raw(int fd) { return files_get_file(files_current(), fd); }
 
 struct file *fd_get(int fd)
 {
@@ -161,10 +149,7 @@ struct file *fd_get(int fd)
     return f && !(f->flags & O_PATH) ? file_get(f) : NULL;
 }
 
-u64 fd_limit(void)
-{
-    return min(current->process->rlimit[RLIMIT_NOFILE].cur, (u64)NR_OPEN);
-}
+u64 fd_limit(void) { return min(current->process->rlimit[RLIMIT_NOFILE].cur, (u64)NR_OPEN); }
 
 int fd_install(struct file *f, bool cloexec, int lowest)
 {

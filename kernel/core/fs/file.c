@@ -53,10 +53,8 @@ struct file *file_open_path(const struct path *path, u32 flags, bool created)
         return f;
     }
     switch (inode->mode & S_IFMT) {
-    case S_IFLNK:
-        return ERR_PTR(-ELOOP);
-    case S_IFSOCK:
-        return ERR_PTR(-ENXIO);
+    case S_IFLNK: return ERR_PTR(-ELOOP);
+    case S_IFSOCK: return ERR_PTR(-ENXIO);
     case S_IFDIR:
         if (write)
             return ERR_PTR(-EISDIR);
@@ -184,8 +182,8 @@ static struct file *open_tmpfile(int dirfd, const char *name, u32 flags, mode_t 
     else if (!dir.dentry->inode->op->tmpfile)
         r = -EOPNOTSUPP;
     else
-        r = dir.dentry->inode->op->tmpfile(
-            dir.dentry->inode, S_IFREG | (mode & 07777 & ~fs_get_umask(current->process->fs)), &inode);
+        r = dir.dentry->inode->op->tmpfile(dir.dentry->inode,
+                                           S_IFREG | (mode & 07777 & ~fs_get_umask(current->process->fs)), &inode);
     if (r < 0) {
         path_put(&dir);
         return ERR_PTR(r);
@@ -246,10 +244,7 @@ struct file *file_open_at(int dirfd, const char *name, u32 flags, mode_t mode)
     return f;
 }
 
-struct file *file_open(const char *path, u32 flags, mode_t mode)
-{
-    return file_open_at(AT_FDCWD, path, flags, mode);
-}
+struct file *file_open(const char *path, u32 flags, mode_t mode) { return file_open_at(AT_FDCWD, path, flags, mode); }
 
 ssize_t file_pread(struct file *f, void *buf, size_t n, u64 off)
 {
@@ -272,15 +267,9 @@ ssize_t file_pread(struct file *f, void *buf, size_t n, u64 off)
     return (ssize_t)done;
 }
 
-ssize_t file_path(struct file *f, char *buf, size_t size)
-{
-    return path_string(&f->path, buf, size);
-}
+ssize_t file_path(struct file *f, char *buf, size_t size) { return path_string(&f->path, buf, size); }
 
-int file_may_exec(struct file *f)
-{
-    return S_ISREG(f->inode->mode) && (f->inode->mode & 0111) ? 0 : -EACCES;
-}
+int file_may_exec(struct file *f) { return S_ISREG(f->inode->mode) && (f->inode->mode & 0111) ? 0 : -EACCES; }
 
 /* ---- files without a place ---- */
 
@@ -323,10 +312,7 @@ struct file *file_anon(const char *name, const struct file_operations *op, void 
 
 /* ---- what many file systems do alike ---- */
 
-bool file_seekable(const struct file *f)
-{
-    return f->op->llseek || S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode);
-}
+bool file_seekable(const struct file *f) { return f->op->llseek || S_ISREG(f->inode->mode) || S_ISDIR(f->inode->mode); }
 
 loff_t generic_llseek(struct file *f, loff_t off, int whence)
 {
@@ -339,9 +325,7 @@ loff_t generic_llseek(struct file *f, loff_t off, int whence)
             return r;
     }
     switch (whence) {
-    case 0:
-        pos = off;
-        break;
+    case 0: pos = off; break;
     case 1:
         if (check_add(f->pos, off, &pos))
             return -EOVERFLOW;
@@ -356,8 +340,7 @@ loff_t generic_llseek(struct file *f, loff_t off, int whence)
             return -ENXIO;
         pos = whence == 3 ? off : (loff_t)f->inode->size;
         break;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
     if (pos < 0)
         return -EINVAL;

@@ -55,7 +55,8 @@ struct file_operations {
     /* buf is a kernel buffer. *pos is the position, to be moved; pipes and the like ignore it. */
     ssize_t (*read)(struct file *f, void *buf, size_t n, loff_t *pos);
     ssize_t (*write)(struct file *f, const void *buf, size_t n, loff_t *pos);
-    loff_t (*llseek)(struct file *f, loff_t off, int whence); /* NULL: generic; file systems without positions: -ESPIPE */
+    loff_t (*llseek)(struct file *f, loff_t off,
+                     int whence); /* NULL: generic; file systems without positions: -ESPIPE */
     int (*iterate)(struct file *f, struct dir_context *ctx); /* from f->pos on */
     u32 (*poll)(struct file *f, struct poll_table *pt);      /* NULL: always POLLIN|POLLOUT */
     long (*ioctl)(struct file *f, u32 cmd, u64 arg);         /* arg: user pointer or value */
@@ -98,8 +99,9 @@ struct files *files_clone(struct files *old); /* fork */
 void files_get(struct files *fs);
 void files_put(struct files *fs);
 void files_close_on_exec(struct files *fs);
-struct file *fd_get(int fd);                                  /* with a reference; NULL: EBADF */
-int fd_install(struct file *f, bool cloexec, int lowest);     /* takes over the reference, also when it fails; descriptor or -EMFILE */
+struct file *fd_get(int fd); /* with a reference; NULL: EBADF */
+int fd_install(struct file *f, bool cloexec,
+               int lowest); /* takes over the reference, also when it fails; descriptor or -EMFILE */
 int fd_close(int fd);
 
 /* ---- cwd, root, umask ---- */

@@ -53,8 +53,8 @@ struct super_operations {
 struct super_block {
     u32 refs;
     u64 dev;
-    u64 magic; /* statfs f_type */
-    u32 flags; /* SB_* */
+    u64 magic;        /* statfs f_type */
+    u32 flags;        /* SB_* */
     const char *type; /* "erofs", "tmpfs", ... as /proc/mounts names it */
     const struct super_operations *op;
     struct dentry *root;
@@ -196,10 +196,11 @@ struct file *console_open(int n);
 /* Each makes a super block whose root dentry is set, or ERR_PTR. */
 struct super_block *erofs_mount(const void *image, u64 size);
 struct super_block *tmpfs_mount(mode_t root_mode, u64 max_bytes);
-struct super_block *overlay_mount(struct super_block *lower, struct super_block *upper); /* upper: an empty tmpfs; takes over both */
+struct super_block *overlay_mount(struct super_block *lower,
+                                  struct super_block *upper); /* upper: an empty tmpfs; takes over both */
 struct super_block *proc_mount(void);
 struct super_block *sysfs_mount(void); /* for /sys, if the root has or may get such a directory */
-struct super_block *dev_mount(void); /* /dev: a tmpfs filled with device nodes */
+struct super_block *dev_mount(void);   /* /dev: a tmpfs filled with device nodes */
 struct super_block *hostfs_mount(int share, bool rdonly);
 
 /* For iterate: "." at *pos 0 and ".." at *pos 1, *pos moved behind them; false: the actor took no more. */

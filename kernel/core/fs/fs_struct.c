@@ -35,10 +35,7 @@ struct fs *fs_clone(struct fs *old)
     return fs;
 }
 
-void fs_get(struct fs *fs)
-{
-    fs->refs++;
-}
+void fs_get(struct fs *fs) { fs->refs++; }
 
 void fs_put(struct fs *fs)
 {
@@ -70,15 +67,9 @@ void fs_get_paths(struct fs *fs, struct path *cwd, struct path *root)
     }
 }
 
-mode_t fs_get_umask(struct fs *fs)
-{
-    return fs ? fs->umask : 0;
-}
+mode_t fs_get_umask(struct fs *fs) { return fs ? fs->umask : 0; }
 
-void fs_set_umask(mode_t mask)
-{
-    current->process->fs->umask = mask & 0777;
-}
+void fs_set_umask(mode_t mask) { current->process->fs->umask = mask & 0777; }
 
 static int fs_chdir(struct path *p) /* consumes p */
 {

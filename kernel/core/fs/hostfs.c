@@ -26,10 +26,10 @@ struct hostfs_node {
     struct list_head files; /* struct hostfs_file: open handles */
     char *path;             /* relative to the share, "" for itself */
     u32 len;
-    bool gone;       /* removed or replaced by us: the path means something else now */
-    u64 fresh_until; /* CLOCK_MONOTONIC ns */
+    bool gone;        /* removed or replaced by us: the path means something else now */
+    u64 fresh_until;  /* CLOCK_MONOTONIC ns */
     u64 fresh_change; /* hostfs_changes when the attributes were asked for */
-    s64 spare;       /* handle that create() opened, for the open that follows; -1: none */
+    s64 spare;        /* handle that create() opened, for the open that follows; -1: none */
 };
 
 struct hostfs_file {
@@ -240,9 +240,7 @@ static struct inode *hostfs_inode(struct super_block *sb, const char *path, u32 
         inode->op = &hostfs_dir_iops;
         inode->fop = &hostfs_dir_fops;
         break;
-    case S_IFLNK:
-        inode->op = &hostfs_link_iops;
-        break;
+    case S_IFLNK: inode->op = &hostfs_link_iops; break;
     default:
         inode->op = &hostfs_file_iops;
         inode->fop = &hostfs_file_fops;
@@ -318,8 +316,7 @@ static int hostfs_create(struct inode *dir, const char *name, size_t len, mode_t
         if (r < 0)
             return (int)r;
         break;
-    default:
-        return -EPERM; /* no devices, sockets and FIFOs on the host */
+    default: return -EPERM; /* no devices, sockets and FIFOs on the host */
     }
     hostfs_changes++;
     return 0;
@@ -437,8 +434,7 @@ static int hostfs_rename(struct inode *old_dir, const char *old_name, size_t old
     }
     new = buf + from;
     to = (u32)total - from;
-    list_for_each_entry(node, &hs->nodes, all)
-    {
+    list_for_each_entry (node, &hs->nodes, all) {
         if (node->gone)
             continue;
         if (path_is_below(node, old, from)) {

@@ -30,10 +30,7 @@ void inode_put(struct inode *inode)
     kfree(inode);
 }
 
-int inode_refresh(struct inode *inode)
-{
-    return inode->op && inode->op->getattr ? inode->op->getattr(inode) : 0;
-}
+int inode_refresh(struct inode *inode) { return inode->op && inode->op->getattr ? inode->op->getattr(inode) : 0; }
 
 int inode_truncate(struct inode *inode, u64 size)
 {
@@ -51,10 +48,7 @@ int inode_setattr(const struct path *p, struct inode *attr, u32 which)
     return inode->op->setattr(inode, attr, which);
 }
 
-u64 now_realtime(void)
-{
-    return machine_clock(0);
-}
+u64 now_realtime(void) { return machine_clock(0); }
 
 u64 dev_alloc(void)
 {

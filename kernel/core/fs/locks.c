@@ -204,19 +204,14 @@ static int flock_range(struct file *f, const struct flock *fl, struct file_lock 
     s64 start, end;
 
     switch (fl->whence) {
-    case 0:
-        start = 0;
-        break;
-    case 1:
-        start = f->pos;
-        break;
+    case 0: start = 0; break;
+    case 1: start = f->pos; break;
     case 2:
         if (inode_refresh(f->inode) < 0)
             return -EIO;
         start = (s64)f->inode->size;
         break;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
     if (check_add(start, fl->start, &start))
         return -EOVERFLOW;
@@ -290,17 +285,10 @@ static int flock_file(struct file *f, u32 op)
     bool wait = !(op & LOCK_NB);
 
     switch (op & ~LOCK_NB) {
-    case LOCK_SH:
-        want.type = F_RDLCK;
-        break;
-    case LOCK_EX:
-        want.type = F_WRLCK;
-        break;
-    case LOCK_UN:
-        want.type = F_UNLCK;
-        break;
-    default:
-        return -EINVAL;
+    case LOCK_SH: want.type = F_RDLCK; break;
+    case LOCK_EX: want.type = F_WRLCK; break;
+    case LOCK_UN: want.type = F_UNLCK; break;
+    default: return -EINVAL;
     }
     /* A lock of the other type is given up first, as Linux does: the change is not atomic. */
     list_for_each_entry (l, &f->inode->flocks, list)

@@ -47,7 +47,8 @@ void vfs_root_path(struct path *res)
 }
 
 /* Takes over sb, also when it fails; at NULL: the root of all. The list's own reference is the mount's first. */
-static struct mount *mount_create(struct super_block *sb, const struct path *at, u32 flags, int share, const char *source)
+static struct mount *mount_create(struct super_block *sb, const struct path *at, u32 flags, int share,
+                                  const char *source)
 {
     static u32 last_id;
     struct mount *m = kmalloc(sizeof(*m));

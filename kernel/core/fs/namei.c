@@ -386,10 +386,7 @@ int path_lookup_at(int dirfd, const char *name, u32 flags, struct path *res)
     return r;
 }
 
-int path_lookup(const char *name, u32 flags, struct path *res)
-{
-    return path_lookup_at(AT_FDCWD, name, flags, res);
-}
+int path_lookup(const char *name, u32 flags, struct path *res) { return path_lookup_at(AT_FDCWD, name, flags, res); }
 
 int user_path_at(int dirfd, u64 uptr, u32 flags, struct path *res)
 {

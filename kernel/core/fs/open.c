@@ -18,25 +18,13 @@ static s64 do_open(int dirfd, u64 user_name, u32 flags, mode_t mode)
     return fd_install(f, flags & O_CLOEXEC, 0);
 }
 
-SYSCALL(open)
-{
-    return do_open(AT_FDCWD, a0, (u32)a1, (mode_t)a2);
-}
+SYSCALL(open) { return do_open(AT_FDCWD, a0, (u32)a1, (mode_t)a2); }
 
-SYSCALL(openat)
-{
-    return do_open((int)a0, a1, (u32)a2, (mode_t)a3);
-}
+SYSCALL(openat) { return do_open((int)a0, a1, (u32)a2, (mode_t)a3); }
 
-SYSCALL(creat)
-{
-    return do_open(AT_FDCWD, a0, O_CREAT | O_WRONLY | O_TRUNC, (mode_t)a1);
-}
+SYSCALL(creat) { return do_open(AT_FDCWD, a0, O_CREAT | O_WRONLY | O_TRUNC, (mode_t)a1); }
 
-SYSCALL(close)
-{
-    return fd_close((int)a0);
-}
+SYSCALL(close) { return fd_close((int)a0); }
 
 #define CLOSE_RANGE_UNSHARE 2u
 #define CLOSE_RANGE_CLOEXEC 4u

@@ -41,10 +41,7 @@ struct ovl_dir {
 static const struct inode_operations ovl_dir_iops, ovl_file_iops, ovl_link_iops, ovl_special_iops;
 static const struct file_operations ovl_file_fops, ovl_dir_fops;
 
-static struct ovl_inode *ovl(const struct inode *inode)
-{
-    return inode->private;
-}
+static struct ovl_inode *ovl(const struct inode *inode) { return inode->private; }
 
 static struct inode *ovl_real(const struct inode *inode)
 {
@@ -121,12 +118,8 @@ static struct inode *ovl_inode(struct super_block *sb, struct inode *dir, const 
         inode->op = &ovl_dir_iops;
         inode->fop = &ovl_dir_fops;
         break;
-    case S_IFLNK:
-        inode->op = &ovl_link_iops;
-        break;
-    default:
-        inode->op = &ovl_special_iops;
-        break;
+    case S_IFLNK: inode->op = &ovl_link_iops; break;
+    default: inode->op = &ovl_special_iops; break;
     }
     return inode;
 }
@@ -272,10 +265,7 @@ static void ovl_clone_attr(struct inode *to, const struct inode *from)
 struct dir_times {
     u64 mtime, ctime;
 };
-static struct dir_times dir_times_save(const struct inode *dir)
-{
-    return (struct dir_times){dir->mtime, dir->ctime};
-}
+static struct dir_times dir_times_save(const struct inode *dir) { return (struct dir_times){dir->mtime, dir->ctime}; }
 static void dir_times_restore(struct inode *dir, struct dir_times t)
 {
     dir->mtime = t.mtime;
@@ -389,8 +379,7 @@ static int ovl_copy_up(struct inode *inode, bool data)
         }
         kfree(target);
         break;
-    default:
-        r = o->gone ? -ENOENT : dir->op->create(dir, o->name, o->len, inode->mode, inode->rdev, &upper);
+    default: r = o->gone ? -ENOENT : dir->op->create(dir, o->name, o->len, inode->mode, inode->rdev, &upper);
     }
     dir_times_restore(dir, times);
     if (r < 0) {
@@ -533,10 +522,7 @@ static bool empty_actor(struct dir_context *ctx, const char *name, size_t len, u
     return !c->found;
 }
 
-static int empty_upper(void *arg, const char *name, size_t len, struct inode *inode)
-{
-    return inode ? -ENOTEMPTY : 0;
-}
+static int empty_upper(void *arg, const char *name, size_t len, struct inode *inode) { return inode ? -ENOTEMPTY : 0; }
 
 /* Goes through a lower directory to its end, or until the actor has had enough. */
 static int ovl_walk_lower(struct file *lower, struct dir_context *ctx, u64 *next, const bool *stop)
@@ -776,10 +762,7 @@ static int ovl_open(struct inode *inode, struct file *f)
     return 0;
 }
 
-static void ovl_release(struct file *f)
-{
-    ovl_close_lower(f->private);
-}
+static void ovl_release(struct file *f) { ovl_close_lower(f->private); }
 
 static ssize_t ovl_read(struct file *f, void *buf, size_t n, loff_t *pos)
 {
@@ -842,10 +825,7 @@ static int ovl_fallocate(struct file *f, u32 mode, u64 off, u64 len)
     return r;
 }
 
-static int ovl_fsync(struct file *f)
-{
-    return 0;
-}
+static int ovl_fsync(struct file *f) { return 0; }
 
 static bool ovl_map_image(struct file *f, u64 off, u64 len, u64 *image_offset)
 {

@@ -16,7 +16,7 @@ struct pipe {
     u32 head, len;
     u32 users; /* open files and opens under way */
     u32 readers, writers;
-    u32 reads, opens; /* how often it was opened for reading, for writing */
+    u32 reads, opens;         /* how often it was opened for reading, for writing */
     struct wait_queue rd, wr; /* who waits for bytes or writers, for room or readers */
 };
 
@@ -198,14 +198,10 @@ static long pipe_ioctl(struct file *f, u32 cmd, u64 arg)
     s32 len = (s32)p->len;
 
     switch (cmd) {
-    case FIONREAD:
-        return copy_to_user((void __user *)arg, &len, sizeof(len));
-    case F_GETPIPE_SZ:
-        return p->size;
-    case F_SETPIPE_SZ:
-        return pipe_set_size(p, arg);
-    default:
-        return -ENOTTY;
+    case FIONREAD: return copy_to_user((void __user *)arg, &len, sizeof(len));
+    case F_GETPIPE_SZ: return p->size;
+    case F_SETPIPE_SZ: return pipe_set_size(p, arg);
+    default: return -ENOTTY;
     }
 }
 
@@ -365,12 +361,6 @@ static s64 do_pipe(u64 ufds, u64 flags)
     return 0;
 }
 
-SYSCALL(pipe)
-{
-    return do_pipe(a0, 0);
-}
+SYSCALL(pipe) { return do_pipe(a0, 0); }
 
-SYSCALL(pipe2)
-{
-    return do_pipe(a0, (u32)a1);
-}
+SYSCALL(pipe2) { return do_pipe(a0, (u32)a1); }

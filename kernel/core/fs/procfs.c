@@ -45,7 +45,7 @@ static s64 pid_next(const struct pseudo_ref *dir, u64 number)
     struct process *p;
     s64 best = -1;
 
-    list_for_each_entry(p, &process_list, all)
+    list_for_each_entry (p, &process_list, all)
         if ((u64)p->pid >= number && (best < 0 || p->pid < best))
             best = p->pid;
     return best;
@@ -67,7 +67,7 @@ static s64 tid_next(const struct pseudo_ref *dir, u64 number)
 
     if (!p)
         return -1;
-    list_for_each_entry(t, &p->threads, sibling)
+    list_for_each_entry (t, &p->threads, sibling)
         if ((u64)t->tid >= number && (best < 0 || t->tid < best))
             best = t->tid;
     return best;
@@ -363,7 +363,8 @@ static int maps_show(struct seq *s, const struct pseudo_ref *ref)
                    v->prot & PROT_EXEC ? 'x' : '-', v->flags & VMA_SHARED ? 's' : 'p',
                    (unsigned long long)(v->file ? v->pgoff : 0), (u32)(dev >> 8), (u32)(dev & 0xff),
                    (unsigned long long)ino);
-        if (v->file || (v->flags & VMA_STACK) || (v->start < mm->brk && v->end > mm->start_brk)) {
+        if (v->file || (v->flags & VMA_STACK) || v->start == VDSO_ADDR ||
+            (v->start < mm->brk && v->end > mm->start_brk)) {
             while (!s->failed && s->len - start < 73)
                 seq_write(s, " ", 1);
             maps_name(s, mm, v, text);
@@ -453,7 +454,10 @@ static int status_show(struct seq *s, const struct pseudo_ref *ref)
     if (!p)
         return -ESRCH;
     seq_printf(s, "Name:\t%.16s\nUmask:\t%04o\nState:\t%c (%s)\n", t ? t->comm : "", p->fs ? fs_get_umask(p->fs) : 0,
-               state, state == 'Z' ? "zombie" : state == 'R' ? "running" : "sleeping");
+               state,
+               state == 'Z'   ? "zombie"
+               : state == 'R' ? "running"
+                              : "sleeping");
     seq_printf(s, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", p->pid, t ? t->tid : p->pid, p->ppid);
     seq_printf(s, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%u\nGroups:\t0 \n",
                p->files ? files_count_slots(p->files) : 0);
@@ -541,22 +545,14 @@ static int limits_show(struct seq *s, const struct pseudo_ref *ref)
     static const struct {
         const char *name, *unit;
     } rows[RLIM_NLIMITS] = {
-        [RLIMIT_CPU] = {"Max cpu time", "seconds"},
-        [RLIMIT_FSIZE] = {"Max file size", "bytes"},
-        [RLIMIT_DATA] = {"Max data size", "bytes"},
-        [RLIMIT_STACK] = {"Max stack size", "bytes"},
-        [RLIMIT_CORE] = {"Max core file size", "bytes"},
-        [RLIMIT_RSS] = {"Max resident set", "bytes"},
-        [RLIMIT_NPROC] = {"Max processes", "processes"},
-        [RLIMIT_NOFILE] = {"Max open files", "files"},
-        [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},
-        [RLIMIT_AS] = {"Max address space", "bytes"},
-        [RLIMIT_LOCKS] = {"Max file locks", "locks"},
-        [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
-        [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"},
-        [RLIMIT_NICE] = {"Max nice priority", NULL},
-        [RLIMIT_RTPRIO] = {"Max realtime priority", NULL},
-        [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
+        [RLIMIT_CPU] = {"Max cpu time", "seconds"},         [RLIMIT_FSIZE] = {"Max file size", "bytes"},
+        [RLIMIT_DATA] = {"Max data size", "bytes"},         [RLIMIT_STACK] = {"Max stack size", "bytes"},
+        [RLIMIT_CORE] = {"Max core file size", "bytes"},    [RLIMIT_RSS] = {"Max resident set", "bytes"},
+        [RLIMIT_NPROC] = {"Max processes", "processes"},    [RLIMIT_NOFILE] = {"Max open files", "files"},
+        [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},  [RLIMIT_AS] = {"Max address space", "bytes"},
+        [RLIMIT_LOCKS] = {"Max file locks", "locks"},       [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
+        [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"}, [RLIMIT_NICE] = {"Max nice priority", NULL},
+        [RLIMIT_RTPRIO] = {"Max realtime priority", NULL},  [RLIMIT_RTTIME] = {"Max realtime timeout", "us"},
     };
     const struct process *p = ref_process(ref);
 
@@ -690,8 +686,9 @@ static int system_stat_show(struct seq *s, const struct pseudo_ref *ref)
     for (u32 i = 0; i < cpus; i++)
         seq_printf(s, "cpu%u %llu 0 0 %llu 0 0 0 0 0 0\n", i, (unsigned long long)(user / cpus),
                    (unsigned long long)(idle / cpus));
-    seq_printf(s, "intr 0\nctxt 0\nbtime %llu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\n"
-                  "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
+    seq_printf(s,
+               "intr 0\nctxt 0\nbtime %llu\nprocesses %u\nprocs_running 1\nprocs_blocked 0\n"
+               "softirq 0 0 0 0 0 0 0 0 0 0 0\n",
                (unsigned long long)((machine_clock(CLOCK_REALTIME) - machine_clock(CLOCK_MONOTONIC)) / NSEC_PER_SEC),
                task_count());
     return 0;
@@ -703,8 +700,7 @@ static int meminfo_show(struct seq *s, const struct pseudo_ref *ref)
     u64 total = boot->memory_limit, used = kmalloc_in_use(), free;
     struct process *p;
 
-    list_for_each_entry(p, &process_list, all)
-    {
+    list_for_each_entry (p, &process_list, all) {
         struct mm_sizes sz;
 
         mm_measure(p->mm, &sz);
@@ -791,22 +787,27 @@ static int cpuinfo_show(struct seq *s, const struct pseudo_ref *ref)
     if (max_leaf.a >= 7)
         seven = cpuid(7, 0);
     for (u32 i = 0; i < cpu_count(); i++) {
-        seq_printf(s, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\n", i, vendor,
-                   family, model, brand[0] ? (const char *)brand : "unknown");
+        seq_printf(s, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\n", i,
+                   vendor, family, model, brand[0] ? (const char *)brand : "unknown");
         seq_printf(s, "stepping\t: %u\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n", id.a & 15,
                    cpu_count(), i, cpu_count());
         seq_printf(s, "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:", max_leaf.a);
-        cpu_flags(s, id.d, "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi "
-                           "mmx fxsr sse sse2 ss ht tm - pbe");
-        cpu_flags(s, ext1.d, "- - - - - - - - - - - syscall - - - - - - - - nx - mmxext - - fxsr_opt pdpe1gb rdtscp - lm "
-                             "3dnowext 3dnow");
-        cpu_flags(s, id.c, "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid - fma cx16 xtpr pdcm - pcid dca "
-                           "sse4_1 sse4_2 x2apic movbe popcnt - aes xsave - avx f16c rdrand hypervisor");
+        cpu_flags(s, id.d,
+                  "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi "
+                  "mmx fxsr sse sse2 ss ht tm - pbe");
+        cpu_flags(s, ext1.d,
+                  "- - - - - - - - - - - syscall - - - - - - - - nx - mmxext - - fxsr_opt pdpe1gb rdtscp - lm "
+                  "3dnowext 3dnow");
+        cpu_flags(s, id.c,
+                  "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid - fma cx16 xtpr pdcm - pcid dca "
+                  "sse4_1 sse4_2 x2apic movbe popcnt - aes xsave - avx f16c rdrand hypervisor");
         cpu_flags(s, ext1.c, "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw");
-        cpu_flags(s, seven.b, "fsgsbase - - bmi1 hle avx2 - smep bmi2 erms invpcid rtm - - mpx - avx512f avx512dq rdseed adx "
-                              "smap avx512ifma - clflushopt clwb - avx512pf avx512er avx512cd sha_ni avx512bw avx512vl");
-        seq_printf(s, "\nbugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: %u\ncache_alignment\t: %u\n"
-                      "address sizes\t: 48 bits physical, 48 bits virtual\npower management:\n\n",
+        cpu_flags(s, seven.b,
+                  "fsgsbase - - bmi1 hle avx2 - smep bmi2 erms invpcid rtm - - mpx - avx512f avx512dq rdseed adx "
+                  "smap avx512ifma - clflushopt clwb - avx512pf avx512er avx512cd sha_ni avx512bw avx512vl");
+        seq_printf(s,
+                   "\nbugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: %u\ncache_alignment\t: %u\n"
+                   "address sizes\t: 48 bits physical, 48 bits virtual\npower management:\n\n",
                    (id.b >> 8 & 0xff) * 8, (id.b >> 8 & 0xff) * 8);
     }
     return 0;
@@ -854,11 +855,11 @@ static int boot_id_show(struct seq *s, const struct pseudo_ref *ref)
     return 0;
 }
 
-#define CONSTANT(fn, ...)                                                                                              \
-    static int fn##_show(struct seq *s, const struct pseudo_ref *ref)                                                  \
-    {                                                                                                                  \
-        seq_printf(s, __VA_ARGS__);                                                                                    \
-        return 0;                                                                                                      \
+#define CONSTANT(fn, ...)                                             \
+    static int fn##_show(struct seq *s, const struct pseudo_ref *ref) \
+    {                                                                 \
+        seq_printf(s, __VA_ARGS__);                                   \
+        return 0;                                                     \
     }
 CONSTANT(entropy_avail, "256\n")
 CONSTANT(osrelease, "%s\n", UTS_RELEASE)
@@ -883,28 +884,41 @@ CONSTANT(somaxconn, "4096\n")
 
 /* ---- the tree ---- */
 
-#define FILE_ENTRY(n, fn) {.name = n, .mode = S_IFREG | 0444, .show = fn##_show}
-#define DIR_ENTRY(n, table) {.name = n, .mode = S_IFDIR | 0555, .children = table}
-#define LINK_ENTRY(n, fn) {.name = n, .mode = S_IFLNK | 0777, .readlink = fn##_readlink}
+#define FILE_ENTRY(n, fn)                                    \
+    {                                                        \
+        .name = n, .mode = S_IFREG | 0444, .show = fn##_show \
+    }
+#define DIR_ENTRY(n, table)                                  \
+    {                                                        \
+        .name = n, .mode = S_IFDIR | 0555, .children = table \
+    }
+#define LINK_ENTRY(n, fn)                                            \
+    {                                                                \
+        .name = n, .mode = S_IFLNK | 0777, .readlink = fn##_readlink \
+    }
 
 static const struct pseudo_entry fd_entry = {
     .name = "fd", .mode = S_IFLNK | 0700, .readlink = fd_readlink, .follow = fd_follow};
 static const struct pseudo_entry fdinfo_entry = FILE_ENTRY("fdinfo", fdinfo);
 
 /* Of a process and of each of its threads. */
-#define TASK_ENTRIES                                                                                                   \
-    {.name = "fd", .mode = S_IFDIR | 0500, .numbered = &fd_entry, .number_ref = fd_ref, .number_next = fd_next},       \
-        {.name = "fdinfo", .mode = S_IFDIR | 0555, .numbered = &fdinfo_entry, .number_ref = fd_ref,                    \
-         .number_next = fd_next},                                                                                      \
-        FILE_ENTRY("cmdline", cmdline), {.name = "environ", .mode = S_IFREG | 0400, .show = environ_show},             \
-        {.name = "comm", .mode = S_IFREG | 0644, .show = comm_show, .write = comm_write},                              \
-        LINK_ENTRY("exe", exe),                                                                                        \
-        {.name = "cwd", .mode = S_IFLNK | 0777, .readlink = cwd_readlink, .follow = cwd_follow},                       \
-        {.name = "root", .mode = S_IFLNK | 0777, .readlink = root_readlink, .follow = root_follow},                    \
-        FILE_ENTRY("maps", maps), FILE_ENTRY("status", status), FILE_ENTRY("stat", stat),                              \
-        FILE_ENTRY("statm", statm), FILE_ENTRY("limits", limits), FILE_ENTRY("mounts", mounts),                        \
-        FILE_ENTRY("mountinfo", mountinfo), FILE_ENTRY("cgroup", cgroup),                                              \
-        {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = oom_score_adj_show, .write = oom_score_adj_write}
+#define TASK_ENTRIES                                                                                                  \
+    {.name = "fd", .mode = S_IFDIR | 0500, .numbered = &fd_entry, .number_ref = fd_ref, .number_next = fd_next},      \
+        {.name = "fdinfo",                                                                                            \
+         .mode = S_IFDIR | 0555,                                                                                      \
+         .numbered = &fdinfo_entry,                                                                                   \
+         .number_ref = fd_ref,                                                                                        \
+         .number_next = fd_next},                                                                                     \
+        FILE_ENTRY("cmdline", cmdline), {.name = "environ", .mode = S_IFREG | 0400, .show = environ_show},            \
+        {.name = "comm", .mode = S_IFREG | 0644, .show = comm_show, .write = comm_write}, LINK_ENTRY("exe", exe),     \
+        {.name = "cwd", .mode = S_IFLNK | 0777, .readlink = cwd_readlink, .follow = cwd_follow},                      \
+        {.name = "root", .mode = S_IFLNK | 0777, .readlink = root_readlink, .follow = root_follow},                   \
+        FILE_ENTRY("maps", maps), FILE_ENTRY("status", status), FILE_ENTRY("stat", stat), FILE_ENTRY("statm", statm), \
+        FILE_ENTRY("limits", limits), FILE_ENTRY("mounts", mounts), FILE_ENTRY("mountinfo", mountinfo),               \
+        FILE_ENTRY("cgroup", cgroup),                                                                                 \
+    {                                                                                                                 \
+        .name = "oom_score_adj", .mode = S_IFREG | 0644, .show = oom_score_adj_show, .write = oom_score_adj_write     \
+    }
 
 static const struct pseudo_entry tid_table[] = {TASK_ENTRIES, {.name = NULL}};
 static const struct pseudo_entry tid_entry = DIR_ENTRY("tid", tid_table);

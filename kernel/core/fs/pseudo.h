@@ -24,11 +24,11 @@ struct pseudo_ref {
 struct pseudo_entry {
     const char *name;
     mode_t mode;
-    int (*show)(struct seq *s, const struct pseudo_ref *ref);                     /* S_IFREG */
-    ssize_t (*write)(const struct pseudo_ref *ref, const char *buf, size_t n);    /* NULL: read-only */
-    ssize_t (*readlink)(const struct pseudo_ref *ref, char *buf, size_t size);    /* S_IFLNK */
-    int (*follow)(const struct pseudo_ref *ref, struct path *res);                /* NULL: by the text */
-    const struct pseudo_entry *children;                                          /* S_IFDIR */
+    int (*show)(struct seq *s, const struct pseudo_ref *ref);                  /* S_IFREG */
+    ssize_t (*write)(const struct pseudo_ref *ref, const char *buf, size_t n); /* NULL: read-only */
+    ssize_t (*readlink)(const struct pseudo_ref *ref, char *buf, size_t size); /* S_IFLNK */
+    int (*follow)(const struct pseudo_ref *ref, struct path *res);             /* NULL: by the text */
+    const struct pseudo_entry *children;                                       /* S_IFDIR */
     /* A directory with a file for each of some numbers, behind the children. */
     const struct pseudo_entry *numbered;
     bool (*number_ref)(const struct pseudo_ref *dir, u64 number, struct pseudo_ref *ref); /* false: no such */

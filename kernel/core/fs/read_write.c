@@ -88,10 +88,7 @@ static int iter_vec(struct user_iter *it, u64 vec, u64 count)
     return 0;
 }
 
-static void iter_end(struct user_iter *it)
-{
-    kfree(it->owned);
-}
+static void iter_end(struct user_iter *it) { kfree(it->owned); }
 
 /* Copies n bytes, at most it->left, between buf and the stream. */
 static int iter_copy(struct user_iter *it, void *buf, u64 n, bool to_user)
@@ -351,25 +348,13 @@ static s64 fd_prwv(int fd, u64 vec, u64 count, u64 off, u32 flags, bool write)
     return r;
 }
 
-SYSCALL(readv)
-{
-    return fd_rwv((int)a0, a1, a2, false);
-}
+SYSCALL(readv) { return fd_rwv((int)a0, a1, a2, false); }
 
-SYSCALL(writev)
-{
-    return fd_rwv((int)a0, a1, a2, true);
-}
+SYSCALL(writev) { return fd_rwv((int)a0, a1, a2, true); }
 
-SYSCALL(preadv)
-{
-    return fd_prwv((int)a0, a1, a2, a3, 0, false);
-}
+SYSCALL(preadv) { return fd_prwv((int)a0, a1, a2, a3, 0, false); }
 
-SYSCALL(pwritev)
-{
-    return fd_prwv((int)a0, a1, a2, a3, 0, true);
-}
+SYSCALL(pwritev) { return fd_prwv((int)a0, a1, a2, a3, 0, true); }
 
 /* a4 is the upper half of the offset for 32-bit callers only. */
 SYSCALL(preadv2)
@@ -570,25 +555,13 @@ static s64 fd_sync(int fd)
     return r;
 }
 
-SYSCALL(fsync)
-{
-    return fd_sync((int)a0);
-}
+SYSCALL(fsync) { return fd_sync((int)a0); }
 
-SYSCALL(fdatasync)
-{
-    return fd_sync((int)a0);
-}
+SYSCALL(fdatasync) { return fd_sync((int)a0); }
 
-SYSCALL(sync)
-{
-    return 0;
-}
+SYSCALL(sync) { return 0; }
 
-SYSCALL(syncfs)
-{
-    return fd_exists((int)a0) ? 0 : -EBADF;
-}
+SYSCALL(syncfs) { return fd_exists((int)a0) ? 0 : -EBADF; }
 
 SYSCALL(sync_file_range)
 {

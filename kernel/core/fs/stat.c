@@ -41,10 +41,7 @@ static int inode_stat(struct inode *inode, struct kstat *st)
     return 0;
 }
 
-int file_stat(struct file *f, struct kstat *st)
-{
-    return inode_stat(f->inode, st);
-}
+int file_stat(struct file *f, struct kstat *st) { return inode_stat(f->inode, st); }
 
 static s64 stat_to_user(const struct kstat *st, u64 user)
 {
@@ -79,7 +76,8 @@ static s64 stat_at(int dirfd, u64 user_name, u32 flags, struct kstat *st)
             return stat_fd(dirfd, st);
     }
     r = user_path_at(dirfd, user_name,
-                     (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0), &p);
+                     (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0),
+                     &p);
     if (r < 0)
         return r;
     r = inode_stat(p.dentry->inode, st);
@@ -95,15 +93,9 @@ static s64 do_stat(int dirfd, u64 user_name, u32 flags, u64 user_st)
     return r < 0 ? r : stat_to_user(&st, user_st);
 }
 
-SYSCALL(stat)
-{
-    return do_stat(AT_FDCWD, a0, 0, a1);
-}
+SYSCALL(stat) { return do_stat(AT_FDCWD, a0, 0, a1); }
 
-SYSCALL(lstat)
-{
-    return do_stat(AT_FDCWD, a0, AT_SYMLINK_NOFOLLOW, a1);
-}
+SYSCALL(lstat) { return do_stat(AT_FDCWD, a0, AT_SYMLINK_NOFOLLOW, a1); }
 
 SYSCALL(fstat)
 {
@@ -145,15 +137,9 @@ _Static_assert(sizeof(struct kstat) == 144, "struct stat is Linux's");
 #define STATX_BASIC_STATS 0x7ffu
 #define STATX_RESERVED 0x80000000u
 
-static u32 dev_major(u64 dev)
-{
-    return (u32)((dev >> 8 & 0xfff) | (dev >> 32 & ~0xfffull));
-}
+static u32 dev_major(u64 dev) { return (u32)((dev >> 8 & 0xfff) | (dev >> 32 & ~0xfffull)); }
 
-static u32 dev_minor(u64 dev)
-{
-    return (u32)((dev & 0xff) | (dev >> 12 & ~0xffull));
-}
+static u32 dev_minor(u64 dev) { return (u32)((dev & 0xff) | (dev >> 12 & ~0xffull)); }
 
 SYSCALL(statx)
 {
@@ -200,7 +186,8 @@ static s64 do_access(int dirfd, u64 user_name, u32 mode, u32 flags)
     if (mode & ~7u || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
     r = user_path_at(dirfd, user_name,
-                     (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0), &p);
+                     (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0),
+                     &p);
     if (r < 0)
         return r;
     inode = p.dentry->inode;
@@ -214,20 +201,11 @@ static s64 do_access(int dirfd, u64 user_name, u32 mode, u32 flags)
     return r;
 }
 
-SYSCALL(access)
-{
-    return do_access(AT_FDCWD, a0, (u32)a1, 0);
-}
+SYSCALL(access) { return do_access(AT_FDCWD, a0, (u32)a1, 0); }
 
-SYSCALL(faccessat)
-{
-    return do_access((int)a0, a1, (u32)a2, 0);
-}
+SYSCALL(faccessat) { return do_access((int)a0, a1, (u32)a2, 0); }
 
-SYSCALL(faccessat2)
-{
-    return do_access((int)a0, a1, (u32)a2, (u32)a3);
-}
+SYSCALL(faccessat2) { return do_access((int)a0, a1, (u32)a2, (u32)a3); }
 
 /* ---- file systems ---- */
 

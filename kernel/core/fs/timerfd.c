@@ -11,20 +11,17 @@
 
 struct timerfd {
     struct ktimer timer;
-    bool wall;     /* CLOCK_REALTIME, else CLOCK_MONOTONIC */
-    u64 next;      /* the expiry under way or just past, in the clock's ns; 0: disarmed */
+    bool wall; /* CLOCK_REALTIME, else CLOCK_MONOTONIC */
+    u64 next;  /* the expiry under way or just past, in the clock's ns; 0: disarmed */
     u64 interval;
-    u64 ticks;     /* expiries that read(2) has not reported */
-    bool expired;  /* next has passed, and the timer rests */
+    u64 ticks;    /* expiries that read(2) has not reported */
+    bool expired; /* next has passed, and the timer rests */
     struct wait_queue wq;
 };
 
 static const struct file_operations timerfd_fops;
 
-static u64 timerfd_now(const struct timerfd *t)
-{
-    return machine_clock(t->wall ? CLOCK_REALTIME : CLOCK_MONOTONIC);
-}
+static u64 timerfd_now(const struct timerfd *t) { return machine_clock(t->wall ? CLOCK_REALTIME : CLOCK_MONOTONIC); }
 
 static void timerfd_start(struct timerfd *t)
 {
@@ -111,10 +108,8 @@ SYSCALL(timerfd_create)
     case CLOCK_REALTIME_ALARM:
     case CLOCK_MONOTONIC:
     case CLOCK_BOOTTIME:
-    case CLOCK_BOOTTIME_ALARM:
-        break;
-    default:
-        return -EINVAL;
+    case CLOCK_BOOTTIME_ALARM: break;
+    default: return -EINVAL;
     }
     if (a1 & ~(u64)(O_CLOEXEC | O_NONBLOCK))
         return -EINVAL;

@@ -46,15 +46,9 @@ struct tmpfs_node {
 static const struct inode_operations tmpfs_file_iops, tmpfs_dir_iops, tmpfs_link_iops, tmpfs_special_iops;
 static const struct file_operations tmpfs_file_fops, tmpfs_dir_fops;
 
-static struct tmpfs_node *tmpfs_node(const struct inode *inode)
-{
-    return inode->private;
-}
+static struct tmpfs_node *tmpfs_node(const struct inode *inode) { return inode->private; }
 
-struct tmpfs_note *tmpfs_note(struct inode *inode)
-{
-    return &tmpfs_node(inode)->note;
-}
+struct tmpfs_note *tmpfs_note(struct inode *inode) { return &tmpfs_node(inode)->note; }
 
 /* ---- pages ---- */
 
@@ -218,10 +212,7 @@ static void tmpfs_zero(struct inode *inode, u64 from, u64 to)
 
 /* ---- inodes ---- */
 
-static void tmpfs_touch(struct inode *inode)
-{
-    inode->mtime = inode->ctime = now_realtime();
-}
+static void tmpfs_touch(struct inode *inode) { inode->mtime = inode->ctime = now_realtime(); }
 
 /* dir NULL: a root, or a file without a place. */
 static struct inode *tmpfs_inode(struct super_block *sb, struct inode *dir, mode_t mode, u64 rdev)
@@ -257,12 +248,8 @@ static struct inode *tmpfs_inode(struct super_block *sb, struct inode *dir, mode
         list_init(&node->dir.entries);
         node->dir.next_pos = 2; /* behind "." and ".." */
         break;
-    case S_IFLNK:
-        inode->op = &tmpfs_link_iops;
-        break;
-    default:
-        inode->op = &tmpfs_special_iops;
-        break;
+    case S_IFLNK: inode->op = &tmpfs_link_iops; break;
+    default: inode->op = &tmpfs_special_iops; break;
     }
     return inode;
 }
@@ -597,12 +584,10 @@ bool tmpfs_is_whiteout(struct inode *dir, const char *name, size_t len)
     return e && !e->inode;
 }
 
-bool tmpfs_has(struct inode *dir, const char *name, size_t len)
-{
-    return tmpfs_find(dir, name, len) != NULL;
-}
+bool tmpfs_has(struct inode *dir, const char *name, size_t len) { return tmpfs_find(dir, name, len) != NULL; }
 
-int tmpfs_for_each(struct inode *dir, int (*fn)(void *arg, const char *name, size_t len, struct inode *inode), void *arg)
+int tmpfs_for_each(struct inode *dir, int (*fn)(void *arg, const char *name, size_t len, struct inode *inode),
+                   void *arg)
 {
     struct tmpfs_entry *e;
     int r;
@@ -799,10 +784,7 @@ static ssize_t tmpfs_readlink(struct inode *inode, char *buf, size_t size)
     return (ssize_t)n;
 }
 
-static int tmpfs_fsync(struct file *f)
-{
-    return 0;
-}
+static int tmpfs_fsync(struct file *f) { return 0; }
 
 static const struct inode_operations tmpfs_file_iops = {.truncate = tmpfs_truncate, .setattr = tmpfs_setattr};
 static const struct inode_operations tmpfs_link_iops = {.readlink = tmpfs_readlink, .setattr = tmpfs_setattr};
@@ -842,10 +824,7 @@ static int tmpfs_statfs(struct super_block *sb, struct thaw_statfs *st)
     return 0;
 }
 
-static void tmpfs_put_super(struct super_block *sb)
-{
-    kfree(sb->private);
-}
+static void tmpfs_put_super(struct super_block *sb) { kfree(sb->private); }
 
 static const struct super_operations tmpfs_sops = {
     .statfs = tmpfs_statfs,

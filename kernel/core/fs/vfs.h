@@ -96,7 +96,7 @@ int inode_setattr(const struct path *p, struct inode *attr, u32 which);
 int inode_truncate(struct inode *inode, u64 size);
 
 /* ---- fdtable.c ---- */
-struct file *fd_get_raw(int fd); /* O_PATH files as well */
+struct file *fd_get_raw(int fd);                         /* O_PATH files as well */
 int fd_install_at(struct file *f, bool cloexec, int fd); /* dup2; takes over the reference */
 int fd_get_cloexec(int fd);                              /* or -EBADF */
 int fd_set_cloexec(int fd, bool on);
@@ -118,7 +118,8 @@ int tmpfs_whiteout(struct inode *dir, const char *name, size_t len); /* hides th
 bool tmpfs_is_whiteout(struct inode *dir, const char *name, size_t len);
 bool tmpfs_has(struct inode *dir, const char *name, size_t len); /* as a file or as a whiteout */
 /* Every name, whiteouts (inode NULL) too. */
-int tmpfs_for_each(struct inode *dir, int (*fn)(void *arg, const char *name, size_t len, struct inode *inode), void *arg);
+int tmpfs_for_each(struct inode *dir, int (*fn)(void *arg, const char *name, size_t len, struct inode *inode),
+                   void *arg);
 /* The overlay's note on an upper inode. */
 struct tmpfs_note {
     struct inode *overlay; /* the overlay's inode on it, while it lives */

@@ -50,62 +50,26 @@ static s64 xattr_fd(int fd, u64 user_name, bool write, s64 error)
     return r;
 }
 
-SYSCALL(setxattr)
-{
-    return a4 & ~3ull ? -EINVAL : xattr_path(a0, LOOKUP_FOLLOW, a1, true, -EOPNOTSUPP);
-}
+SYSCALL(setxattr) { return a4 & ~3ull ? -EINVAL : xattr_path(a0, LOOKUP_FOLLOW, a1, true, -EOPNOTSUPP); }
 
-SYSCALL(lsetxattr)
-{
-    return a4 & ~3ull ? -EINVAL : xattr_path(a0, 0, a1, true, -EOPNOTSUPP);
-}
+SYSCALL(lsetxattr) { return a4 & ~3ull ? -EINVAL : xattr_path(a0, 0, a1, true, -EOPNOTSUPP); }
 
-SYSCALL(fsetxattr)
-{
-    return a4 & ~3ull ? -EINVAL : xattr_fd((int)a0, a1, true, -EOPNOTSUPP);
-}
+SYSCALL(fsetxattr) { return a4 & ~3ull ? -EINVAL : xattr_fd((int)a0, a1, true, -EOPNOTSUPP); }
 
-SYSCALL(getxattr)
-{
-    return xattr_path(a0, LOOKUP_FOLLOW, a1, false, -EOPNOTSUPP);
-}
+SYSCALL(getxattr) { return xattr_path(a0, LOOKUP_FOLLOW, a1, false, -EOPNOTSUPP); }
 
-SYSCALL(lgetxattr)
-{
-    return xattr_path(a0, 0, a1, false, -EOPNOTSUPP);
-}
+SYSCALL(lgetxattr) { return xattr_path(a0, 0, a1, false, -EOPNOTSUPP); }
 
-SYSCALL(fgetxattr)
-{
-    return xattr_fd((int)a0, a1, false, -EOPNOTSUPP);
-}
+SYSCALL(fgetxattr) { return xattr_fd((int)a0, a1, false, -EOPNOTSUPP); }
 
-SYSCALL(listxattr)
-{
-    return xattr_path(a0, LOOKUP_FOLLOW, 0, false, 0);
-}
+SYSCALL(listxattr) { return xattr_path(a0, LOOKUP_FOLLOW, 0, false, 0); }
 
-SYSCALL(llistxattr)
-{
-    return xattr_path(a0, 0, 0, false, 0);
-}
+SYSCALL(llistxattr) { return xattr_path(a0, 0, 0, false, 0); }
 
-SYSCALL(flistxattr)
-{
-    return xattr_fd((int)a0, 0, false, 0);
-}
+SYSCALL(flistxattr) { return xattr_fd((int)a0, 0, false, 0); }
 
-SYSCALL(removexattr)
-{
-    return xattr_path(a0, LOOKUP_FOLLOW, a1, true, -EOPNOTSUPP);
-}
+SYSCALL(removexattr) { return xattr_path(a0, LOOKUP_FOLLOW, a1, true, -EOPNOTSUPP); }
 
-SYSCALL(lremovexattr)
-{
-    return xattr_path(a0, 0, a1, true, -EOPNOTSUPP);
-}
+SYSCALL(lremovexattr) { return xattr_path(a0, 0, a1, true, -EOPNOTSUPP); }
 
-SYSCALL(fremovexattr)
-{
-    return xattr_fd((int)a0, a1, true, -EOPNOTSUPP);
-}
+SYSCALL(fremovexattr) { return xattr_fd((int)a0, a1, true, -EOPNOTSUPP); }

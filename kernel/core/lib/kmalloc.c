@@ -17,23 +17,23 @@
 #define CHUNKS (HEAP_PAGES / GROW_PAGES)
 #define WORD 64ul
 
-#define CLASS_NONE 0   /* free, inside a run, or of page_alloc() */
-#define CLASS_LARGE 1  /* first page of a kmalloc() of whole pages */
-#define CLASS_FIRST 2  /* CLASS_FIRST + n: objects of class_size[n] */
+#define CLASS_NONE 0  /* free, inside a run, or of page_alloc() */
+#define CLASS_LARGE 1 /* first page of a kmalloc() of whole pages */
+#define CLASS_FIRST 2 /* CLASS_FIRST + n: objects of class_size[n] */
 
 /* Page numbers count from the heap's start; 0 is a table and so can mean "none". */
 struct page {
     u8 class;
-    u8 listed;   /* in its class's list of pages with room */
-    u16 in_use;  /* objects */
-    u16 free;    /* 1 + number of the first free object, 0: none */
-    u16 fresh;   /* objects from here on were never used */
-    u32 next;    /* list; CLASS_LARGE: pages of the run */
+    u8 listed;  /* in its class's list of pages with room */
+    u16 in_use; /* objects */
+    u16 free;   /* 1 + number of the first free object, 0: none */
+    u16 fresh;  /* objects from here on were never used */
+    u32 next;   /* list; CLASS_LARGE: pages of the run */
     u32 prev;
 };
 _Static_assert(GROW_PAGES * sizeof(struct page) == PAGE_SIZE, "one page of struct page for a step of growth");
 
-static const u16 class_size[] = { 16, 32, 48, 64, 80, 96, 128, 192, 256, 336, 512, 672, 1024, 1360, 2048 };
+static const u16 class_size[] = {16, 32, 48, 64, 80, 96, 128, 192, 256, 336, 512, 672, 1024, 1360, 2048};
 #define NR_CLASSES ARRAY_SIZE(class_size)
 #define OBJECT_MAX 2048u
 
@@ -206,7 +206,7 @@ static void *object_alloc(unsigned c)
         if (!pfn)
             return NULL;
         pg = page_of(pfn);
-        *pg = (struct page){ .class = (u8)(CLASS_FIRST + c) };
+        *pg = (struct page){.class = (u8)(CLASS_FIRST + c)};
         partial_add(c, pfn);
     }
     pg = page_of(pfn);
@@ -238,7 +238,7 @@ static void object_free(u64 pfn, void *p)
     if (!--pg->in_use) {
         if (pg->listed)
             partial_remove(c, pfn);
-        *pg = (struct page){ .class = CLASS_NONE };
+        *pg = (struct page){.class = CLASS_NONE};
         pages_give(pfn, 1);
         return;
     }
@@ -258,7 +258,7 @@ void *kmalloc(size_t size)
     u64 n = page_align(size) / PAGE_SIZE, pfn = pages_take(n);
     if (!pfn)
         return NULL;
-    *page_of(pfn) = (struct page){ .class = CLASS_LARGE, .next = (u32)n };
+    *page_of(pfn) = (struct page){.class = CLASS_LARGE, .next = (u32)n};
     in_use += n * PAGE_SIZE;
     return page_address(pfn);
 }
@@ -276,7 +276,7 @@ void kfree(void *p)
     }
     u64 n = pg->next;
     BUG_ON((u64)p % PAGE_SIZE);
-    *pg = (struct page){ .class = CLASS_NONE };
+    *pg = (struct page){.class = CLASS_NONE};
     pages_give(pfn, n);
     in_use -= n * PAGE_SIZE;
 }

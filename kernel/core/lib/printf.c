@@ -98,20 +98,17 @@ static int parse_length(const char **fmt)
         if (**fmt == 'l')
             (*fmt)++;
         return 64;
-    case 'z':
-        (*fmt)++;
-        return 64;
-    default:
-        return 32;
+    case 'z': (*fmt)++; return 64;
+    default: return 32;
     }
 }
 
 int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 {
-    struct output out = { buf, size, 0 };
+    struct output out = {buf, size, 0};
 
     for (; *fmt; fmt++) {
-        struct spec spec = { .precision = -1 };
+        struct spec spec = {.precision = -1};
         if (*fmt != '%') {
             put_char(&out, *fmt);
             continue;
@@ -186,9 +183,7 @@ int vsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
             put_string(&out, s, spec.precision >= 0 ? strnlen(s, (size_t)spec.precision) : strlen(s), &spec);
             break;
         }
-        case '%':
-            put_char(&out, '%');
-            break;
+        case '%': put_char(&out, '%'); break;
         default: /* shown as it is: a mistake of ours, but no reason to read arguments of unknown size */
             put_char(&out, '%');
             if (!*fmt)

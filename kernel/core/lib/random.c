@@ -24,7 +24,7 @@ static inline void quarter_round(u32 *x, int a, int b, int c, int d)
 
 void chacha20_block(const u32 k[8], u32 counter, const u32 nonce[3], u8 out[64])
 {
-    u32 in[16] = { 0x61707865, 0x3320646e, 0x79622d32, 0x6b206574 };
+    u32 in[16] = {0x61707865, 0x3320646e, 0x79622d32, 0x6b206574};
     u32 x[16];
 
     memcpy(in + 4, k, 32);
@@ -57,7 +57,7 @@ static void wipe(void *p, size_t n)
 void random_reseed(const void *seed, size_t n)
 {
     const u8 *p = seed;
-    u32 nonce[3] = { 0x64656573 }; /* apart from the nonces below */
+    u32 nonce[3] = {0x64656573}; /* apart from the nonces below */
     u8 block[64];
 
     if (!n)

@@ -272,7 +272,7 @@ s64 mm_mmap(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off)
     if (!vma_reserve(mm, 3))
         return -ENOMEM;
 
-    struct vma v = { .start = addr, .end = addr + len, .prot = prot, .file = file, .pgoff = file ? off : 0 };
+    struct vma v = {.start = addr, .end = addr + len, .prot = prot, .file = file, .pgoff = file ? off : 0};
     if (shared)
         v.flags |= VMA_SHARED;
     if (prot & PROT_WRITE)
@@ -440,8 +440,8 @@ static s64 remap_move(struct mm *mm, u64 old, u64 old_len, u64 new_len, u64 new_
         return -ENOMEM;
     vma_erase(mm, new_addr, new_addr + new_len);
     if (new_len > keep) {
-        int err = machine_map_anon(mm, new_addr + keep, new_len - keep,
-                                   v.flags & VMA_LAZY ? v.prot & ~PROT_WRITE : v.prot);
+        int err =
+            machine_map_anon(mm, new_addr + keep, new_len - keep, v.flags & VMA_LAZY ? v.prot & ~PROT_WRITE : v.prot);
         if (err)
             return err;
     }

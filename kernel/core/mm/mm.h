@@ -23,8 +23,8 @@ struct file;
 /* A mapping, [start, end). Kept sorted in mm->vmas, never overlapping. */
 struct vma {
     u64 start, end;
-    u32 prot;  /* PROT_* */
-    u32 flags; /* VMA_* */
+    u32 prot;          /* PROT_* */
+    u32 flags;         /* VMA_* */
     struct file *file; /* shown in /proc/self/maps; NULL: anonymous */
     u64 pgoff;         /* bytes into the file */
     u64 image_offset;  /* VMA_IMAGE: bytes into the root image that start maps */

@@ -39,7 +39,7 @@ struct elf {
     struct file *file;
     struct elf64_ehdr eh;
     struct elf64_phdr *ph;
-    u64 lo, hi;   /* page-aligned extent of PT_LOAD, unrelocated */
+    u64 lo, hi; /* page-aligned extent of PT_LOAD, unrelocated */
     u64 bias;
     char interp[PATH_MAX];
 };
@@ -89,8 +89,8 @@ static struct elf *elf_open(struct file *file)
         const struct elf64_phdr *p = &e->ph[i];
         u64 end, file_end;
         if (p->type == PT_INTERP) {
-            if (p->filesz < 2 || p->filesz > sizeof(e->interp) ||
-                elf_read_all(file, e->interp, p->filesz, p->offset) || e->interp[p->filesz - 1])
+            if (p->filesz < 2 || p->filesz > sizeof(e->interp) || elf_read_all(file, e->interp, p->filesz, p->offset) ||
+                e->interp[p->filesz - 1])
                 goto bad;
         }
         if (p->type != PT_LOAD || !p->memsz)
@@ -112,7 +112,8 @@ bad:
 
 static int elf_map_segment(struct mm *mm, const struct elf *e, const struct elf64_phdr *p)
 {
-    u32 prot = (p->flags & PF_R ? PROT_READ : 0) | (p->flags & PF_W ? PROT_WRITE : 0) | (p->flags & PF_X ? PROT_EXEC : 0);
+    u32 prot =
+        (p->flags & PF_R ? PROT_READ : 0) | (p->flags & PF_W ? PROT_WRITE : 0) | (p->flags & PF_X ? PROT_EXEC : 0);
     u64 skew = p->vaddr & (PAGE_SIZE - 1);
     u64 start = e->bias + p->vaddr - skew;
     u64 file_end = e->bias + p->vaddr + p->filesz, mem_end = e->bias + p->vaddr + p->memsz;
@@ -215,7 +216,7 @@ static u32 vector_len(char *const v[])
 static int stack_setup(struct mm *mm, const struct elf *prog, u64 interp_base, const char *path, char *const argv[],
                        char *const envp[], u64 *sp)
 {
-    struct stack_builder b = { .sp = STACK_TOP - 16 };
+    struct stack_builder b = {.sp = STACK_TOP - 16};
     u32 argc = vector_len(argv), envc = vector_len(envp);
     size_t words = 1 + argc + 1 + envc + 1 + ARRAY_SIZE(mm->auxv);
     u64 *vec, random[2];
@@ -248,11 +249,26 @@ static int stack_setup(struct mm *mm, const struct elf *prog, u64 interp_base, c
 
     const struct thaw_boot *boot = machine_boot();
     const u64 aux[] = {
-        AT_SYSINFO_EHDR, VDSO_ADDR, AT_HWCAP, boot->hwcap, AT_HWCAP2, boot->hwcap2, AT_PAGESZ, PAGE_SIZE, AT_CLKTCK, 100,
-        AT_PHDR, elf_phdr_addr(prog), AT_PHENT, sizeof(struct elf64_phdr), AT_PHNUM, prog->eh.phnum,
-        AT_BASE, interp_base, AT_FLAGS, 0, AT_ENTRY, prog->bias + prog->eh.entry,
-        AT_UID, 0, AT_EUID, 0, AT_GID, 0, AT_EGID, 0, AT_SECURE, 0,
-        AT_RANDOM, at_random, AT_EXECFN, execfn, AT_PLATFORM, platform, AT_NULL, 0,
+        AT_SYSINFO_EHDR, VDSO_ADDR,
+        AT_HWCAP,        boot->hwcap,
+        AT_HWCAP2,       boot->hwcap2,
+        AT_PAGESZ,       PAGE_SIZE,
+        AT_CLKTCK,       100,
+        AT_PHDR,         elf_phdr_addr(prog),
+        AT_PHENT,        sizeof(struct elf64_phdr),
+        AT_PHNUM,        prog->eh.phnum,
+        AT_BASE,         interp_base,
+        AT_FLAGS,        0,
+        AT_ENTRY,        prog->bias + prog->eh.entry,
+        AT_UID,          0,
+        AT_EUID,         0,
+        AT_GID,          0,
+        AT_EGID,         0,
+        AT_SECURE,       0,
+        AT_RANDOM,       at_random,
+        AT_EXECFN,       execfn,
+        AT_PLATFORM,     platform,
+        AT_NULL,         0,
     };
     _Static_assert(sizeof(aux) <= sizeof(mm->auxv), "auxv");
     memset(mm->auxv, 0, sizeof(mm->auxv));
@@ -463,9 +479,10 @@ static char **strings_from_user(u64 uvec, size_t *total)
 {
     char **v = NULL;
     u32 n = 0, cap = 0;
-    int err = 0;
+    char *buf = page_alloc(STACK_EAGER / 2 / PAGE_SIZE);
+    int err = buf ? 0 : -ENOMEM;
 
-    for (;;) {
+    while (!err) {
         u64 ptr = 0;
         if (n + 1 >= cap) {
             char **w = krealloc(v, cap * sizeof(*v), (cap + 64) * sizeof(*v));
@@ -480,12 +497,9 @@ static char **strings_from_user(u64 uvec, size_t *total)
             err = -EFAULT;
             break;
         }
-        if (!ptr)
+        if (!ptr) {
+            page_free(buf, STACK_EAGER / 2 / PAGE_SIZE);
             return v;
-        char *buf = page_alloc(STACK_EAGER / 2 / PAGE_SIZE);
-        if (!buf) {
-            err = -ENOMEM;
-            break;
         }
         ssize_t len = strncpy_from_user(buf, (const char *)ptr, STACK_EAGER / 2);
         if (len >= 0) {
@@ -496,12 +510,11 @@ static char **strings_from_user(u64 uvec, size_t *total)
         } else {
             err = len == -ENAMETOOLONG ? -E2BIG : (int)len;
         }
-        page_free(buf, STACK_EAGER / 2 / PAGE_SIZE);
         if (!err && *total > ARG_MAX)
             err = -E2BIG;
-        if (err)
-            break;
     }
+    if (buf)
+        page_free(buf, STACK_EAGER / 2 / PAGE_SIZE);
     free_strings(v);
     return ERR_PTR(err);
 }

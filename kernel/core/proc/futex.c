@@ -81,8 +81,7 @@ static int wake_bitset(struct mm *mm, u64 uaddr, int n, u32 bitset)
     struct futex_waiter *w, *next;
     int woken = 0;
 
-    list_for_each_entry_safe(w, next, b, list)
-    {
+    list_for_each_entry_safe (w, next, b, list) {
         if (woken >= n)
             break;
         if (!waiter_matches(w, mm, uaddr) || w->pi || !(w->bitset & bitset))
@@ -122,7 +121,7 @@ static int wake_count(u64 val) { return max((int)(u32)val, 1); }
 static s64 futex_wait(u64 uaddr, u32 val, u64 deadline, bool relative, u32 bitset)
 {
     struct task *t = current;
-    struct futex_waiter w = { .task = t, .bitset = bitset };
+    struct futex_waiter w = {.task = t, .bitset = bitset};
     u32 seen;
 
     if (!bitset)
@@ -158,8 +157,7 @@ static s64 futex_requeue(u64 uaddr, u64 uaddr2, int n, int m, const u32 *expecte
             return -EAGAIN;
     }
     int woken = n ? wake_bitset(mm, uaddr, n, FUTEX_BITSET_MATCH_ANY) : 0;
-    list_for_each_entry_safe(w, next, bucket_of(mm, uaddr), list)
-    {
+    list_for_each_entry_safe (w, next, bucket_of(mm, uaddr), list) {
         if (moved >= m)
             break;
         if (!waiter_matches(w, mm, uaddr) || w->pi)
@@ -187,23 +185,12 @@ static s64 futex_wake_op(u64 uaddr, u64 uaddr2, int n, int n2, u32 encoded)
         return -EFAULT;
     for (;;) {
         switch (op) {
-        case 0:
-            new = (u32)oparg;
-            break;
-        case 1:
-            new = old + (u32)oparg;
-            break;
-        case 2:
-            new = old | (u32)oparg;
-            break;
-        case 3:
-            new = old & ~(u32)oparg;
-            break;
-        case 4:
-            new = old ^ (u32)oparg;
-            break;
-        default:
-            return -ENOSYS;
+        case 0: new = (u32)oparg; break;
+        case 1: new = old + (u32)oparg; break;
+        case 2: new = old | (u32)oparg; break;
+        case 3: new = old & ~(u32)oparg; break;
+        case 4: new = old ^ (u32)oparg; break;
+        default: return -ENOSYS;
         }
         if (cmpxchg_user_u32((u32 __user *)uaddr2, old, new, &seen))
             return -EFAULT;
@@ -212,26 +199,13 @@ static s64 futex_wake_op(u64 uaddr, u64 uaddr2, int n, int n2, u32 encoded)
         old = seen;
     }
     switch (cmp) {
-    case 0:
-        holds = (s32)old == cmparg;
-        break;
-    case 1:
-        holds = (s32)old != cmparg;
-        break;
-    case 2:
-        holds = (s32)old < cmparg;
-        break;
-    case 3:
-        holds = (s32)old <= cmparg;
-        break;
-    case 4:
-        holds = (s32)old > cmparg;
-        break;
-    case 5:
-        holds = (s32)old >= cmparg;
-        break;
-    default:
-        return -ENOSYS;
+    case 0: holds = (s32)old == cmparg; break;
+    case 1: holds = (s32)old != cmparg; break;
+    case 2: holds = (s32)old < cmparg; break;
+    case 3: holds = (s32)old <= cmparg; break;
+    case 4: holds = (s32)old > cmparg; break;
+    case 5: holds = (s32)old >= cmparg; break;
+    default: return -ENOSYS;
     }
     int woken = wake_bitset(mm, uaddr, n, FUTEX_BITSET_MATCH_ANY);
     if (holds)
@@ -244,7 +218,9 @@ static s64 futex_wake_op(u64 uaddr, u64 uaddr2, int n, int n2, u32 encoded)
 static struct futex_waiter *pi_first(struct mm *mm, u64 uaddr)
 {
     struct futex_waiter *w;
-    list_for_each_entry(w, bucket_of(mm, uaddr), list) if (w->pi && waiter_matches(w, mm, uaddr)) return w;
+    list_for_each_entry (w, bucket_of(mm, uaddr), list)
+        if (w->pi && waiter_matches(w, mm, uaddr))
+            return w;
     return NULL;
 }
 
@@ -265,12 +241,11 @@ static int pi_release(struct mm *mm, u64 uaddr, u32 word, u32 flags)
 
     if (w) {
         new |= (u32)w->task->tid;
-        list_for_each_entry(other, bucket_of(mm, uaddr), list) if (other != w && other->pi &&
-                                                                   waiter_matches(other, mm, uaddr))
-        {
-            new |= FUTEX_WAITERS;
-            break;
-        }
+        list_for_each_entry (other, bucket_of(mm, uaddr), list)
+            if (other != w && other->pi && waiter_matches(other, mm, uaddr)) {
+                new |= FUTEX_WAITERS;
+                break;
+            }
     }
     int err = word_replace(uaddr, word, new);
     if (!err && w)
@@ -282,7 +257,7 @@ static s64 futex_lock_pi(u64 uaddr, u64 deadline, bool try)
 {
     struct task *t = current;
     struct mm *mm = t->process->mm;
-    struct futex_waiter w = { .task = t, .pi = true, .bitset = FUTEX_BITSET_MATCH_ANY };
+    struct futex_waiter w = {.task = t, .pi = true, .bitset = FUTEX_BITSET_MATCH_ANY};
     u32 word, owner;
 
     for (;;) {
@@ -412,8 +387,7 @@ void futex_exit(struct task *t)
         struct futex_waiter *w, *next;
         if (!buckets[i].next)
             continue;
-        list_for_each_entry_safe(w, next, &buckets[i], list)
-        {
+        list_for_each_entry_safe (w, next, &buckets[i], list) {
             u32 word;
             if (!w->pi || w->mm != t->process->mm || get_user_u32(&word, (const u32 __user *)w->uaddr) ||
                 (word & FUTEX_TID_MASK) != (u32)t->tid)
@@ -455,14 +429,10 @@ SYSCALL(futex)
     }
 
     switch (cmd) {
-    case FUTEX_WAIT:
-        return futex_wait(uaddr, val, deadline, true, FUTEX_BITSET_MATCH_ANY);
-    case FUTEX_WAIT_BITSET:
-        return futex_wait(uaddr, val, deadline, false, val3);
-    case FUTEX_WAKE:
-        return wake_bitset(t->process->mm, uaddr, wake_count(val), FUTEX_BITSET_MATCH_ANY);
-    case FUTEX_WAKE_BITSET:
-        return val3 ? wake_bitset(t->process->mm, uaddr, wake_count(val), val3) : -EINVAL;
+    case FUTEX_WAIT: return futex_wait(uaddr, val, deadline, true, FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAIT_BITSET: return futex_wait(uaddr, val, deadline, false, val3);
+    case FUTEX_WAKE: return wake_bitset(t->process->mm, uaddr, wake_count(val), FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_BITSET: return val3 ? wake_bitset(t->process->mm, uaddr, wake_count(val), val3) : -EINVAL;
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
         if (uaddr2 & 3)
@@ -473,14 +443,10 @@ SYSCALL(futex)
             return -EINVAL;
         return futex_wake_op(uaddr, uaddr2, wake_count(val), wake_count(a3), val3);
     case FUTEX_LOCK_PI:
-    case FUTEX_LOCK_PI2:
-        return futex_lock_pi(uaddr, deadline, false);
-    case FUTEX_TRYLOCK_PI:
-        return futex_lock_pi(uaddr, 0, true);
-    case FUTEX_UNLOCK_PI:
-        return futex_unlock_pi(uaddr);
-    default:
-        return -ENOSYS;
+    case FUTEX_LOCK_PI2: return futex_lock_pi(uaddr, deadline, false);
+    case FUTEX_TRYLOCK_PI: return futex_lock_pi(uaddr, 0, true);
+    case FUTEX_UNLOCK_PI: return futex_unlock_pi(uaddr);
+    default: return -ENOSYS;
     }
 }
 

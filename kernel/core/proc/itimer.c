@@ -40,7 +40,7 @@ struct itimer {
     u64 deadline; /* CLOCK_MONOTONIC, or processor time; 0: off */
     u64 interval;
 };
-static const u8 itimer_signal[NR_ITIMERS] = { SIGALRM, SIGVTALRM, SIGPROF };
+static const u8 itimer_signal[NR_ITIMERS] = {SIGALRM, SIGVTALRM, SIGPROF};
 
 static u64 itimer_now(int which)
 {
@@ -55,10 +55,6 @@ static void itimer_start(struct itimer *it)
         timer_set(&it->timer, it->deadline);
     else
         timer_set(&it->timer, cpu_next_look(itimer_now(it->which), it->deadline));
-    if (it->which == ITIMER_REAL) {
-        it->process->itimer_real_deadline = it->deadline;
-        it->process->itimer_real_interval = it->interval;
-    }
 }
 
 static void itimer_fire(struct ktimer *timer)
@@ -80,7 +76,7 @@ static struct itimer *itimer_of(struct process *p, int which)
         if (!p->itimers)
             return NULL;
         for (int i = 0; i < NR_ITIMERS; i++) {
-            p->itimers[i] = (struct itimer){ .process = p, .which = i };
+            p->itimers[i] = (struct itimer){.process = p, .which = i};
             timer_init(&p->itimers[i].timer, itimer_fire);
         }
     }
@@ -105,7 +101,7 @@ struct itimerval {
 /* Rounded up: what still runs must not read as 0. */
 static void itimer_report(struct process *p, int which, struct itimerval *v)
 {
-    *v = (struct itimerval){ 0 };
+    *v = (struct itimerval){0};
     if (!p->itimers)
         return;
     struct itimer *it = &p->itimers[which];
@@ -120,7 +116,8 @@ static int timeval_ns(s64 sec, s64 usec, u64 *ns)
 {
     if (sec < 0 || usec < 0 || usec >= 1000000)
         return -EINVAL;
-    *ns = sec > (s64)(TIME_MAX_NS / NSEC_PER_SEC) - 1 ? TIME_MAX_NS : (u64)sec * NSEC_PER_SEC + (u64)usec * NSEC_PER_USEC;
+    *ns =
+        sec > (s64)(TIME_MAX_NS / NSEC_PER_SEC) - 1 ? TIME_MAX_NS : (u64)sec * NSEC_PER_SEC + (u64)usec * NSEC_PER_USEC;
     return 0;
 }
 
@@ -136,7 +133,7 @@ SYSCALL(getitimer)
 SYSCALL(setitimer)
 {
     struct process *p = current->process;
-    struct itimerval v = { 0 }, old;
+    struct itimerval v = {0}, old;
     u64 value, interval;
 
     if (a0 >= NR_ITIMERS)
@@ -267,7 +264,9 @@ void posix_timer_delivered(struct posix_timer *pt, struct siginfo *info)
 static struct posix_timer *posix_timer_find(struct process *p, u64 id)
 {
     struct posix_timer *pt;
-    list_for_each_entry(pt, &p->timers, list) if (pt->id == (s32)id) return pt;
+    list_for_each_entry (pt, &p->timers, list)
+        if (pt->id == (s32)id)
+            return pt;
     return NULL;
 }
 
@@ -290,7 +289,7 @@ _Static_assert(sizeof(struct sigevent) == 64, "struct sigevent");
 SYSCALL(timer_create)
 {
     struct process *p = current->process;
-    struct sigevent ev = { .signo = SIGALRM, .notify = SIGEV_SIGNAL };
+    struct sigevent ev = {.signo = SIGALRM, .notify = SIGEV_SIGNAL};
     struct posix_timer *pt, *other;
     s32 clock = (s32)a0, id = 0;
 
@@ -316,8 +315,7 @@ SYSCALL(timer_create)
         return -EAGAIN;
 
     struct list_head *pos = &p->timers;
-    list_for_each_entry(other, &p->timers, list)
-    {
+    list_for_each_entry (other, &p->timers, list) {
         pos = &other->list;
         if (other->id != id) {
             pos = other->list.prev;
@@ -355,8 +353,8 @@ static void posix_timer_report(const struct posix_timer *pt, struct itimerspec *
         deadline = period_next(deadline, pt->interval, now, &missed);
     if (deadline)
         left = deadline > now ? deadline - now : (pt->notify == SIGEV_NONE ? 0 : 1);
-    its->value = (struct timespec){ (s64)(left / NSEC_PER_SEC), (s64)(left % NSEC_PER_SEC) };
-    its->interval = (struct timespec){ (s64)(pt->interval / NSEC_PER_SEC), (s64)(pt->interval % NSEC_PER_SEC) };
+    its->value = (struct timespec){(s64)(left / NSEC_PER_SEC), (s64)(left % NSEC_PER_SEC)};
+    its->interval = (struct timespec){(s64)(pt->interval / NSEC_PER_SEC), (s64)(pt->interval % NSEC_PER_SEC)};
 }
 
 SYSCALL(timer_gettime)

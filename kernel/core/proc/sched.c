@@ -152,10 +152,8 @@ static bool priority_matches(const struct process *p, int which, int who)
             return p == self;
         struct task *t = task_by_tid(who);
         return t && t->process == p;
-    case PRIO_PGRP:
-        return p->pgid == (who ? who : self->pgid);
-    default:
-        return who == 0; /* all are user 0's */
+    case PRIO_PGRP: return p->pgid == (who ? who : self->pgid);
+    default: return who == 0; /* all are user 0's */
     }
 }
 
@@ -166,8 +164,9 @@ SYSCALL(getpriority)
     s64 best = -ESRCH;
     if (a0 > PRIO_USER)
         return -EINVAL;
-    list_for_each_entry(p, &process_list, all) if (!p->zombie && priority_matches(p, (int)a0, (int)a1)) best =
-        max(best, (s64)20 - p->nice);
+    list_for_each_entry (p, &process_list, all)
+        if (!p->zombie && priority_matches(p, (int)a0, (int)a1))
+            best = max(best, (s64)20 - p->nice);
     return best;
 }
 
@@ -180,8 +179,7 @@ SYSCALL(setpriority)
     if (a0 > PRIO_USER)
         return -EINVAL;
     nice = nice < -20 ? -20 : nice > 19 ? 19 : nice;
-    list_for_each_entry(p, &process_list, all)
-    {
+    list_for_each_entry (p, &process_list, all) {
         if (p->zombie || !priority_matches(p, (int)a0, (int)a1))
             continue;
         p->nice = nice;

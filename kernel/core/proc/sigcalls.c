@@ -4,8 +4,8 @@
 #include "syscall.h"
 #include "timer.h"
 
-#define SA_KNOWN                                                                                                       \
-    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND |                  \
+#define SA_KNOWN                                                                                      \
+    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | \
      SA_EXPOSE_TAGBITS | SA_RESTORER)
 
 static bool signal_valid(u64 sig) { return sig >= 1 && sig <= NSIG; }
@@ -31,7 +31,8 @@ SYSCALL(rt_sigaction)
         if (new.handler == SIG_IGN || (new.handler == SIG_DFL && (sigmask(sig) & ignored_by_default))) {
             struct task *t;
             signal_flush(&p->pending, sigmask(sig));
-            list_for_each_entry(t, &p->threads, sibling) signal_flush(&t->pending, sigmask(sig));
+            list_for_each_entry (t, &p->threads, sibling)
+                signal_flush(&t->pending, sigmask(sig));
         }
     }
     if (a2 && copy_to_user((void __user *)a2, &old, sizeof(old)))
@@ -50,16 +51,10 @@ SYSCALL(rt_sigprocmask)
         if (copy_from_user(&set, (const void __user *)a1, sizeof(set)))
             return -EFAULT;
         switch ((int)a0) {
-        case 0: /* SIG_BLOCK */
-            set |= old;
-            break;
-        case 1: /* SIG_UNBLOCK */
-            set = old & ~set;
-            break;
-        case 2: /* SIG_SETMASK */
-            break;
-        default:
-            return -EINVAL;
+        case 0: /* SIG_BLOCK */ set |= old; break;
+        case 1: /* SIG_UNBLOCK */ set = old & ~set; break;
+        case 2: /* SIG_SETMASK */ break;
+        default: return -EINVAL;
         }
         signal_set_blocked(t, set);
     }
@@ -154,7 +149,7 @@ SYSCALL(rt_sigtimedwait)
 
 static struct siginfo siginfo_user(int sig, int code)
 {
-    struct siginfo info = { .si_signo = sig, .si_code = code };
+    struct siginfo info = {.si_signo = sig, .si_code = code};
     info.chld.pid = current->process->pid;
     return info;
 }
@@ -183,8 +178,7 @@ SYSCALL(kill)
     }
     if (pid == (pid_t)0x80000000)
         return -ESRCH;
-    list_for_each_entry(p, &process_list, all)
-    {
+    list_for_each_entry (p, &process_list, all) {
         if (pid == -1 ? p == self : p->pgid != (pid ? -pid : self->pgid))
             continue;
         int err = send_process(p, sig, &info);

@@ -13,7 +13,7 @@
 #define SIG_UNBLOCKABLE (sigmask(SIGKILL) | sigmask(SIGSTOP))
 #define SIG_STOP_SET (sigmask(SIGSTOP) | sigmask(SIGTSTP) | sigmask(SIGTTIN) | sigmask(SIGTTOU))
 #define SIG_IGNORE_SET (sigmask(SIGCHLD) | sigmask(SIGCONT) | sigmask(SIGURG) | sigmask(SIGWINCH))
-#define SIG_SYNCHRONOUS_SET                                                                                            \
+#define SIG_SYNCHRONOUS_SET \
     (sigmask(SIGSEGV) | sigmask(SIGBUS) | sigmask(SIGILL) | sigmask(SIGTRAP) | sigmask(SIGFPE) | sigmask(SIGSYS))
 
 /* Flags that a handler's frame may bring back: AC OF DF TF SF ZF AF PF CF RF. */
@@ -52,7 +52,9 @@ static void sigqueue_free(struct sigqueue *q)
 static struct sigqueue *sigqueue_find(struct sigpending *pending, int sig)
 {
     struct sigqueue *q;
-    list_for_each_entry(q, &pending->queue, list) if (q->info.si_signo == sig) return q;
+    list_for_each_entry (q, &pending->queue, list)
+        if (q->info.si_signo == sig)
+            return q;
     return NULL;
 }
 
@@ -63,14 +65,17 @@ void signal_flush(struct sigpending *pending, sigset_t set)
     if (!(pending->set & set))
         return;
     pending->set &= ~set;
-    list_for_each_entry_safe(q, next, &pending->queue, list) if (sigmask(q->info.si_signo) & set) sigqueue_free(q);
+    list_for_each_entry_safe (q, next, &pending->queue, list)
+        if (sigmask(q->info.si_signo) & set)
+            sigqueue_free(q);
 }
 
 static void process_flush(struct process *p, sigset_t set)
 {
     struct task *t;
     signal_flush(&p->pending, set);
-    list_for_each_entry(t, &p->threads, sibling) signal_flush(&t->pending, set);
+    list_for_each_entry (t, &p->threads, sibling)
+        signal_flush(&t->pending, set);
 }
 
 /* Takes one instance of the first signal of set off pending; 0: none. */
@@ -91,7 +96,7 @@ static int signal_take(struct sigpending *pending, sigset_t set, struct siginfo 
         if (timer)
             posix_timer_delivered(timer, info);
     } else {
-        *info = (struct siginfo){ .si_signo = sig, .si_code = SI_USER };
+        *info = (struct siginfo){.si_signo = sig, .si_code = SI_USER};
     }
     if (!sigqueue_find(pending, sig))
         pending->set &= ~sigmask(sig);
@@ -118,8 +123,7 @@ static bool signal_ignored(struct process *p, struct task *t, int sig)
         return false;
     if (t)
         return !signal_blocked(t, sig);
-    list_for_each_entry(other, &p->threads, sibling)
-    {
+    list_for_each_entry (other, &p->threads, sibling) {
         if (other->sigwait & sigmask(sig))
             return false;
         if (other->tid == p->pid && signal_blocked(other, sig))
@@ -153,8 +157,7 @@ static bool signal_wanted(struct task *t, int sig)
 static void signal_complete(struct process *p, int sig)
 {
     struct task *t, *found = NULL;
-    list_for_each_entry(t, &p->threads, sibling)
-    {
+    list_for_each_entry (t, &p->threads, sibling) {
         if (!signal_wanted(t, sig))
             continue;
         if (!found || t->tid == p->pid)
@@ -173,12 +176,12 @@ void signal_retarget(struct process *p, struct task *leaving)
         int sig = __builtin_ctzll(set) + 1;
         struct task *t;
         set &= set - 1;
-        list_for_each_entry(t, &p->threads, sibling) if (t != leaving && signal_wanted(t, sig))
-        {
-            t->takes_shared = true;
-            machine_kick(t);
-            break;
-        }
+        list_for_each_entry (t, &p->threads, sibling)
+            if (t != leaving && signal_wanted(t, sig)) {
+                t->takes_shared = true;
+                machine_kick(t);
+                break;
+            }
     }
 }
 
@@ -277,7 +280,7 @@ void signal_force(struct task *t, int sig, const struct siginfo *info)
 /* The program cannot go on: no stack for a handler, no way back from one. */
 static void signal_force_segv(struct task *t, int sig)
 {
-    struct siginfo info = { .si_signo = SIGSEGV, .si_code = SI_KERNEL };
+    struct siginfo info = {.si_signo = SIGSEGV, .si_code = SI_KERNEL};
     if (sig == SIGSEGV)
         t->process->sigaction[SIGSEGV - 1].handler = SIG_DFL;
     signal_force(t, SIGSEGV, &info);
@@ -288,7 +291,7 @@ void signal_exec(struct task *t)
     struct process *p = t->process;
     for (int i = 0; i < NSIG; i++) {
         struct k_sigaction *ka = &p->sigaction[i];
-        *ka = (struct k_sigaction){ .handler = ka->handler == SIG_IGN ? SIG_IGN : SIG_DFL };
+        *ka = (struct k_sigaction){.handler = ka->handler == SIG_IGN ? SIG_IGN : SIG_DFL};
     }
     t->altstack_sp = t->altstack_size = 0;
     t->altstack_flags = 0;
@@ -297,11 +300,13 @@ void signal_exec(struct task *t)
 
 void console_signal(int sig)
 {
-    struct siginfo info = { .si_signo = sig, .si_code = SI_KERNEL };
+    struct siginfo info = {.si_signo = sig, .si_code = SI_KERNEL};
     struct process *first = process_by_pid(2), *p;
 
     /* The first process's group is the foreground; without it, everybody is. */
-    list_for_each_entry(p, &process_list, all) if (!first || p->pgid == first->pgid) signal_send_process(p, sig, &info);
+    list_for_each_entry (p, &process_list, all)
+        if (!first || p->pgid == first->pgid)
+            signal_send_process(p, sig, &info);
 }
 
 /* ---- masks ---- */
@@ -366,9 +371,9 @@ static u32 altstack_state(struct task *t, u64 sp)
 
 static struct sigaltstack altstack_get(struct task *t, u64 sp)
 {
-    return (struct sigaltstack){ .sp = t->altstack_sp,
-                                 .size = t->altstack_size,
-                                 .flags = altstack_state(t, sp) | (t->altstack_flags & SS_AUTODISARM) };
+    return (struct sigaltstack){.sp = t->altstack_sp,
+                                .size = t->altstack_size,
+                                .flags = altstack_state(t, sp) | (t->altstack_flags & SS_AUTODISARM)};
 }
 
 static int altstack_set(struct task *t, const struct sigaltstack *ss, u64 sp)
@@ -414,7 +419,7 @@ SYSCALL(sigaltstack)
 static u32 fpu_describe(const u8 *fpu, size_t size, struct fpx_sw_bytes *sw)
 {
     if (size < FXSAVE_SIZE + XSAVE_HEADER_SIZE) {
-        *sw = (struct fpx_sw_bytes){ 0 };
+        *sw = (struct fpx_sw_bytes){0};
         return FXSAVE_SIZE;
     }
     memcpy(sw, fpu + FPX_SW_OFFSET, sizeof(*sw));
@@ -422,7 +427,7 @@ static u32 fpu_describe(const u8 *fpu, size_t size, struct fpx_sw_bytes *sw)
         /* The machine keeps the plain image: describe it ourselves, with all that is in it. */
         u64 features;
         memcpy(&features, fpu + FXSAVE_SIZE, sizeof(features));
-        *sw = (struct fpx_sw_bytes){ .magic1 = FP_XSTATE_MAGIC1, .xfeatures = features | 3, .xstate_size = (u32)size };
+        *sw = (struct fpx_sw_bytes){.magic1 = FP_XSTATE_MAGIC1, .xfeatures = features | 3, .xstate_size = (u32)size};
     }
     sw->extended_size = sw->xstate_size + (u32)sizeof(u32);
     return sw->xstate_size;
@@ -508,11 +513,29 @@ static int fpu_restore(u64 fpstate)
 static void sigcontext_save(struct sigcontext *sc, const struct pt_regs *r, struct task *t, sigset_t mask)
 {
     *sc = (struct sigcontext){
-        .r8 = r->r8,   .r9 = r->r9,   .r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13, .r14 = r->r14,
-        .r15 = r->r15, .rdi = r->rdi, .rsi = r->rsi, .rbp = r->rbp, .rbx = r->rbx, .rdx = r->rdx, .rax = r->rax,
-        .rcx = r->rcx, .rsp = r->rsp, .rip = r->rip, .eflags = r->eflags,
-        .cs = (u16)r->cs, .ss = (u16)r->ss,
-        .err = t->fault_error, .trapno = t->fault_trap, .cr2 = t->fault_addr,
+        .r8 = r->r8,
+        .r9 = r->r9,
+        .r10 = r->r10,
+        .r11 = r->r11,
+        .r12 = r->r12,
+        .r13 = r->r13,
+        .r14 = r->r14,
+        .r15 = r->r15,
+        .rdi = r->rdi,
+        .rsi = r->rsi,
+        .rbp = r->rbp,
+        .rbx = r->rbx,
+        .rdx = r->rdx,
+        .rax = r->rax,
+        .rcx = r->rcx,
+        .rsp = r->rsp,
+        .rip = r->rip,
+        .eflags = r->eflags,
+        .cs = (u16)r->cs,
+        .ss = (u16)r->ss,
+        .err = t->fault_error,
+        .trapno = t->fault_trap,
+        .cr2 = t->fault_addr,
         .oldmask = mask,
     };
 }
@@ -637,18 +660,14 @@ static void restart_before_handler(struct pt_regs *regs, u64 flags)
         return;
     switch ((s64)regs->rax) {
     case -ERESTARTNOHAND:
-    case -ERESTART_RESTARTBLOCK:
-        regs->rax = (u64)-EINTR;
-        break;
+    case -ERESTART_RESTARTBLOCK: regs->rax = (u64)-EINTR; break;
     case -ERESTARTSYS:
         if (!(flags & SA_RESTART)) {
             regs->rax = (u64)-EINTR;
             break;
         }
         __attribute__((fallthrough));
-    case -ERESTARTNOINTR:
-        regs->rax = regs->orig_rax;
-        regs->rip -= SYSCALL_INSN_SIZE;
+    case -ERESTARTNOINTR: regs->rax = regs->orig_rax; regs->rip -= SYSCALL_INSN_SIZE;
     }
 }
 
@@ -660,16 +679,13 @@ static void restart_without_handler(struct task *t, struct pt_regs *regs)
     switch ((s64)regs->rax) {
     case -ERESTARTSYS:
     case -ERESTARTNOINTR:
-    case -ERESTARTNOHAND:
-        regs->rax = regs->orig_rax;
-        break;
+    case -ERESTARTNOHAND: regs->rax = regs->orig_rax; break;
     case -ERESTART_RESTARTBLOCK:
         if (regs->orig_rax != NR_restart_syscall)
             t->restart_nr = (u32)regs->orig_rax;
         regs->rax = NR_restart_syscall;
         break;
-    default:
-        return;
+    default: return;
     }
     regs->rip -= SYSCALL_INSN_SIZE;
     regs->orig_rax = (u64)-1;
@@ -714,7 +730,7 @@ void user_return(struct pt_regs *regs)
 void user_fault(struct pt_regs *regs, int sig, int code, u64 addr, bool write, int trapno, u64 err)
 {
     struct task *t = current;
-    struct siginfo info = { .si_signo = sig, .si_code = code };
+    struct siginfo info = {.si_signo = sig, .si_code = code};
 
     if (sig == SIGSEGV && addr >= THAW_USER_START && addr < THAW_USER_END && mm_fault(addr, write))
         return;

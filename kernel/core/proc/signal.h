@@ -63,7 +63,7 @@ struct posix_timer;
 /* A pending signal's siginfo. Signals that no memory was left for are pending without one. */
 struct sigqueue {
     struct list_head list;
-    struct process *process;    /* whose nr_sigqueue counts it; NULL: part of a POSIX timer, not to be freed */
+    struct process *process; /* whose nr_sigqueue counts it; NULL: part of a POSIX timer, not to be freed */
     struct posix_timer *timer;
     struct sigpending *pending; /* where it is queued */
     struct siginfo info;

@@ -32,21 +32,27 @@ struct task *task_first(void) { return first_task; }
 struct task *task_by_tid(pid_t tid)
 {
     struct task *t;
-    list_for_each_entry(t, &task_list, all) if (t->tid == tid) return t;
+    list_for_each_entry (t, &task_list, all)
+        if (t->tid == tid)
+            return t;
     return NULL;
 }
 
 struct process *process_by_pid(pid_t pid)
 {
     struct process *p;
-    list_for_each_entry(p, &process_list, all) if (p->pid == pid && !p->zombie) return p;
+    list_for_each_entry (p, &process_list, all)
+        if (p->pid == pid && !p->zombie)
+            return p;
     return NULL;
 }
 
 static bool pid_taken(pid_t pid)
 {
     struct process *p;
-    list_for_each_entry(p, &process_list, all) if (p->pid == pid || p->pgid == pid || p->sid == pid) return true;
+    list_for_each_entry (p, &process_list, all)
+        if (p->pid == pid || p->pgid == pid || p->sid == pid)
+            return true;
     return task_by_tid(pid) != NULL;
 }
 
@@ -92,16 +98,16 @@ static void task_unlink(struct task *t)
 static void process_limits(struct process *p)
 {
     for (int i = 0; i < RLIM_NLIMITS; i++)
-        p->rlimit[i] = (struct rlimit){ RLIM_INFINITY, RLIM_INFINITY };
+        p->rlimit[i] = (struct rlimit){RLIM_INFINITY, RLIM_INFINITY};
     p->rlimit[RLIMIT_STACK].cur = USER_STACK_SIZE;
     p->rlimit[RLIMIT_CORE].cur = 0;
-    p->rlimit[RLIMIT_NPROC] = (struct rlimit){ NR_TASKS, NR_TASKS };
-    p->rlimit[RLIMIT_NOFILE] = (struct rlimit){ NR_OPEN_SOFT, NR_OPEN };
-    p->rlimit[RLIMIT_MEMLOCK] = (struct rlimit){ 8u << 20, 8u << 20 };
-    p->rlimit[RLIMIT_SIGPENDING] = (struct rlimit){ NR_TASKS, NR_TASKS };
-    p->rlimit[RLIMIT_MSGQUEUE] = (struct rlimit){ 819200, 819200 };
-    p->rlimit[RLIMIT_NICE] = (struct rlimit){ 0, 0 };
-    p->rlimit[RLIMIT_RTPRIO] = (struct rlimit){ 0, 0 };
+    p->rlimit[RLIMIT_NPROC] = (struct rlimit){NR_TASKS, NR_TASKS};
+    p->rlimit[RLIMIT_NOFILE] = (struct rlimit){NR_OPEN_SOFT, NR_OPEN};
+    p->rlimit[RLIMIT_MEMLOCK] = (struct rlimit){8u << 20, 8u << 20};
+    p->rlimit[RLIMIT_SIGPENDING] = (struct rlimit){NR_TASKS, NR_TASKS};
+    p->rlimit[RLIMIT_MSGQUEUE] = (struct rlimit){819200, 819200};
+    p->rlimit[RLIMIT_NICE] = (struct rlimit){0, 0};
+    p->rlimit[RLIMIT_RTPRIO] = (struct rlimit){0, 0};
 }
 
 static struct process *process_alloc(void)
@@ -219,14 +225,13 @@ static s64 clone_any(const struct clone_args *args)
 SYSCALL(clone)
 {
     struct clone_args args = {
-        .flags = a0 & ~CSIGNAL, .exit_signal = a0 & CSIGNAL, .stack = a1, .parent_tid = a2, .child_tid = a3, .tls = a4
-    };
+        .flags = a0 & ~CSIGNAL, .exit_signal = a0 & CSIGNAL, .stack = a1, .parent_tid = a2, .child_tid = a3, .tls = a4};
     return clone_any(&args);
 }
 
 SYSCALL(clone3)
 {
-    struct clone_args args = { 0 };
+    struct clone_args args = {0};
 
     if (a1 < CLONE_ARGS_SIZE_MIN)
         return -EINVAL;
@@ -276,7 +281,9 @@ void process_end(struct process *p, int status)
         return;
     p->exiting = true;
     p->exit_status = status;
-    list_for_each_entry(t, &p->threads, sibling) if (t != current) machine_kick(t);
+    list_for_each_entry (t, &p->threads, sibling)
+        if (t != current)
+            machine_kick(t);
 }
 
 void process_exit_group(int status) { process_end(current->process, status); }
@@ -289,7 +296,10 @@ static void __noreturn sandbox_end(void)
     if (e->kind == THAW_EXIT_NONE) {
         int sig = first_status & 0x7f;
         e->code = sig ? (u32)sig : (u32)first_status >> 8 & 0xff;
-        __atomic_store_n(&e->kind, first_oom ? THAW_EXIT_OOM : sig ? THAW_EXIT_SIGNAL : THAW_EXIT_CODE,
+        __atomic_store_n(&e->kind,
+                         first_oom ? THAW_EXIT_OOM
+                         : sig     ? THAW_EXIT_SIGNAL
+                                   : THAW_EXIT_CODE,
                          __ATOMIC_RELEASE);
     }
     machine_exit();
@@ -306,7 +316,9 @@ static void process_free(struct process *p)
 static bool is_last_process(const struct process *self)
 {
     struct process *p;
-    list_for_each_entry(p, &process_list, all) if (p != self && !p->zombie) return false;
+    list_for_each_entry (p, &process_list, all)
+        if (p != self && !p->zombie)
+            return false;
     return true;
 }
 
@@ -324,8 +336,7 @@ static void process_finish(struct process *p)
     p->files = NULL;
     p->fs = NULL;
     p->zombie = true;
-    list_for_each_entry_safe(child, next, &process_list, all)
-    {
+    list_for_each_entry_safe (child, next, &process_list, all) {
         if (child->ppid != p->pid)
             continue;
         child->ppid = 1;
@@ -342,7 +353,7 @@ static void process_finish(struct process *p)
         return;
     }
     int sig = p->exit_status & 0x7f;
-    struct siginfo info = { .si_signo = SIGCHLD, .si_code = sig ? 2 /* CLD_KILLED */ : 1 /* CLD_EXITED */ };
+    struct siginfo info = {.si_signo = SIGCHLD, .si_code = sig ? 2 /* CLD_KILLED */ : 1 /* CLD_EXITED */};
     info.chld.pid = p->pid;
     info.chld.status = sig ? sig : p->exit_status >> 8 & 0xff;
     signal_send_process(parent, SIGCHLD, &info);
@@ -404,11 +415,11 @@ int task_exec_begin(void)
 
     if (p->exiting || self->killed)
         return -EAGAIN;
-    list_for_each_entry(t, &p->threads, sibling) if (t != self)
-    {
-        t->killed = true;
-        machine_kick(t);
-    }
+    list_for_each_entry (t, &p->threads, sibling)
+        if (t != self) {
+            t->killed = true;
+            machine_kick(t);
+        }
     wait_queue_add(&p->child_wait, &e, self);
     for (;;) {
         machine_block_prepare();
@@ -464,8 +475,7 @@ static bool wait_matches(const struct process *p, const struct process *self, pi
 static struct process *wait_find(struct process *self, pid_t pid)
 {
     struct process *p, *found = ERR_PTR(-ECHILD);
-    list_for_each_entry(p, &process_list, all)
-    {
+    list_for_each_entry (p, &process_list, all) {
         if (!wait_matches(p, self, pid))
             continue;
         if (p->zombie)
@@ -511,16 +521,14 @@ SYSCALL(waitid)
 {
     static const u8 no_rusage[144];
     u32 options = (u32)a3;
-    struct siginfo info = { 0 };
+    struct siginfo info = {0};
     pid_t pid = (pid_t)a1;
 
     if ((options & ~(WNOHANG | WUNTRACED | WEXITED | WCONTINUED | WNOWAIT | WAIT_CLONE_FLAGS)) ||
         !(options & (WEXITED | WUNTRACED | WCONTINUED)))
         return -EINVAL;
     switch ((int)a0) {
-    case P_ALL:
-        pid = -1;
-        break;
+    case P_ALL: pid = -1; break;
     case P_PID:
         if (pid <= 0)
             return -EINVAL;
@@ -530,8 +538,7 @@ SYSCALL(waitid)
             return -EINVAL;
         pid = pid ? -pid : -current->process->pgid;
         break;
-    default:
-        return -EINVAL;
+    default: return -EINVAL;
     }
     struct process *p = wait_child(pid, options);
     if (IS_ERR(p))
@@ -579,7 +586,9 @@ SYSCALL(getsid)
 static bool group_exists(pid_t pgid, pid_t sid)
 {
     struct process *p;
-    list_for_each_entry(p, &process_list, all) if (p->pgid == pgid && p->sid == sid) return true;
+    list_for_each_entry (p, &process_list, all)
+        if (p->pgid == pgid && p->sid == sid)
+            return true;
     return false;
 }
 
@@ -605,7 +614,9 @@ SYSCALL(setpgid)
 SYSCALL(setsid)
 {
     struct process *self = current->process, *p;
-    list_for_each_entry(p, &process_list, all) if (p->pgid == self->pid) return -EPERM;
+    list_for_each_entry (p, &process_list, all)
+        if (p->pgid == self->pid)
+            return -EPERM;
     self->sid = self->pgid = self->pid;
     return self->pid;
 }

@@ -27,10 +27,26 @@ struct k_sigaction {
 struct siginfo {
     s32 si_signo, si_errno, si_code, pad;
     union {
-        struct { s32 pid; u32 uid; s32 status; u32 pad; s64 utime, stime; } chld; /* also kill: pid, uid */
-        struct { s32 pid; u32 uid; u64 value; } rt;
-        struct { s32 tid, overrun; u64 value; } timer;
-        struct { u64 addr; s16 addr_lsb; } fault;
+        struct {
+            s32 pid;
+            u32 uid;
+            s32 status;
+            u32 pad;
+            s64 utime, stime;
+        } chld; /* also kill: pid, uid */
+        struct {
+            s32 pid;
+            u32 uid;
+            u64 value;
+        } rt;
+        struct {
+            s32 tid, overrun;
+            u64 value;
+        } timer;
+        struct {
+            u64 addr;
+            s16 addr_lsb;
+        } fault;
         u8 fill[112];
     };
 };
@@ -44,9 +60,25 @@ struct rlimit {
     u64 cur, max;
 };
 #define RLIM_INFINITY (~0ull)
-enum { RLIMIT_CPU, RLIMIT_FSIZE, RLIMIT_DATA, RLIMIT_STACK, RLIMIT_CORE, RLIMIT_RSS, RLIMIT_NPROC, RLIMIT_NOFILE,
-       RLIMIT_MEMLOCK, RLIMIT_AS, RLIMIT_LOCKS, RLIMIT_SIGPENDING, RLIMIT_MSGQUEUE, RLIMIT_NICE, RLIMIT_RTPRIO,
-       RLIMIT_RTTIME, RLIM_NLIMITS };
+enum {
+    RLIMIT_CPU,
+    RLIMIT_FSIZE,
+    RLIMIT_DATA,
+    RLIMIT_STACK,
+    RLIMIT_CORE,
+    RLIMIT_RSS,
+    RLIMIT_NPROC,
+    RLIMIT_NOFILE,
+    RLIMIT_MEMLOCK,
+    RLIMIT_AS,
+    RLIMIT_LOCKS,
+    RLIMIT_SIGPENDING,
+    RLIMIT_MSGQUEUE,
+    RLIMIT_NICE,
+    RLIMIT_RTPRIO,
+    RLIMIT_RTTIME,
+    RLIM_NLIMITS
+};
 
 /* A thread group: what POSIX calls a process. */
 struct process {
@@ -62,16 +94,15 @@ struct process {
     struct rlimit rlimit[RLIM_NLIMITS];
     bool exiting; /* exit_group or a fatal signal; exit_status is set */
     bool zombie;
-    int exit_status;      /* as wait(2) reports it */
-    bool oom;             /* killed for want of memory */
-    u64 itimer_real_deadline, itimer_real_interval; /* CLOCK_MONOTONIC ns, 0: off */
+    int exit_status; /* as wait(2) reports it */
+    bool oom;        /* killed for want of memory */
     u64 start_time;
     s32 nice;
     char *cmdline; /* argv strings, each with its NUL */
     size_t cmdline_len;
     char *environ;
     size_t environ_len;
-    char exe[PATH_MAX]; /* absolute path of the program */
+    char exe[PATH_MAX];           /* absolute path of the program */
     struct wait_queue child_wait; /* woken when a child, or a thread of this process, has ended */
     struct list_head timers;      /* POSIX timers: posix_timer.list */
     struct itimer *itimers;       /* setitimer's, ITIMER_* the index; NULL until first used */
@@ -103,10 +134,10 @@ struct task {
     char comm[16];
     struct wait_queue *waiting; /* for debugging: where it sleeps */
     u64 syscalls;
-    sigset_t sigwait; /* rt_sigtimedwait waits for these, blocked as they are */
-    bool takes_shared; /* this thread is the one to take what is pending for the process */
-    bool killed;      /* another thread of the process runs execve: this one has to end */
-    struct pt_regs *regs; /* user mode's, of the system call being served */
+    sigset_t sigwait;            /* rt_sigtimedwait waits for these, blocked as they are */
+    bool takes_shared;           /* this thread is the one to take what is pending for the process */
+    bool killed;                 /* another thread of the process runs execve: this one has to end */
+    struct pt_regs *regs;        /* user mode's, of the system call being served */
     u64 fault_addr, fault_error; /* of the last fault, for the signal frame */
     u64 fault_trap;
     u64 cpus_allowed; /* 0: all */

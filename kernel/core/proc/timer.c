@@ -4,7 +4,7 @@
 #include "machine.h"
 
 static struct list_head queue = LIST_HEAD_INIT(queue); /* by deadline */
-static u64 machine_deadline; /* what the machine's timer is set to */
+static u64 machine_deadline;                           /* what the machine's timer is set to */
 
 /* Called often with little to do: the machine's timer costs a host system call. */
 static void machine_timer_update(void)
@@ -75,11 +75,11 @@ void timer_rearm(void)
     struct list_head old = LIST_HEAD_INIT(old);
     struct ktimer *t, *next;
 
-    list_for_each_entry_safe(t, next, &queue, list) {
+    list_for_each_entry_safe (t, next, &queue, list) {
         list_del(&t->list);
         list_add_tail(&t->list, &old);
     }
-    list_for_each_entry_safe(t, next, &old, list) {
+    list_for_each_entry_safe (t, next, &old, list) {
         list_del(&t->list);
         if (t->wall)
             t->deadline = clock_wall_to_monotonic(t->wall);

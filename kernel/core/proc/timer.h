@@ -37,8 +37,8 @@ struct ktimer {
 };
 
 void timer_init(struct ktimer *t, void (*fn)(struct ktimer *t));
-void timer_set(struct ktimer *t, u64 deadline);      /* CLOCK_MONOTONIC ns, 0 is taken as "at once" */
-void timer_set_wall(struct ktimer *t, u64 wall);     /* CLOCK_REALTIME ns */
+void timer_set(struct ktimer *t, u64 deadline);  /* CLOCK_MONOTONIC ns, 0 is taken as "at once" */
+void timer_set_wall(struct ktimer *t, u64 wall); /* CLOCK_REALTIME ns */
 void timer_cancel(struct ktimer *t);
 static inline bool timer_is_set(const struct ktimer *t) { return !list_empty(&t->list); }
 /* After a restore: the wall clock has jumped and the machine has forgotten its timer. */

@@ -4,8 +4,7 @@
 void wake_up(struct wait_queue *wq)
 {
     struct wait_entry *e;
-    list_for_each_entry(e, &wq->head, list)
-    {
+    list_for_each_entry (e, &wq->head, list) {
         if (e->func)
             e->func(e);
         else

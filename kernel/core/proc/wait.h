@@ -35,26 +35,29 @@ void wake_up(struct wait_queue *wq); /* wakes every sleeper */
  * Sleeps until cond holds. Value: 0, -ERESTARTSYS when a signal came first, -ETIMEDOUT when the deadline
  * (CLOCK_MONOTONIC ns, 0: none) passed first. cond is evaluated with the lock held.
  */
-#define wait_event_deadline(wq, cond, deadline)                                                                        \
-    ({                                                                                                                 \
-        struct wait_entry __e;                                                                                         \
-        long __r = 0;                                                                                                  \
-        wait_queue_add((wq), &__e, current);                                                                           \
-        for (;;) {                                                                                                     \
-            machine_block_prepare();                                                                                   \
-            if (cond)                                                                                                  \
-                break;                                                                                                 \
-            if (signal_pending(current)) {                                                                             \
-                __r = -ERESTARTSYS;                                                                                    \
-                break;                                                                                                 \
-            }                                                                                                          \
-            if (machine_block(deadline) == -ETIMEDOUT) {                                                               \
-                __r = (cond) ? 0 : -ETIMEDOUT;                                                                         \
-                break;                                                                                                 \
-            }                                                                                                          \
-        }                                                                                                              \
-        wait_queue_remove(&__e);                                                                                       \
-        __r;                                                                                                           \
+#define wait_event_deadline(wq, cond, deadline) \
+    ({                                          \
+        struct wait_entry __e;                  \
+        long __r = 0;                           \
+        wait_queue_add((wq), &__e, current);    \
+        for (;;) {                              \
+            machine_block_prepare();            \
+            if (cond)                           \
+                break;                          \
+            if (signal_pending(current)) {      \
+                __r = -ERESTARTSYS;             \
+                break;                          \
+            }                                   \
+            current->waiting = (wq);            \
+            long __b = machine_block(deadline); \
+            current->waiting = NULL;            \
+            if (__b == -ETIMEDOUT) {            \
+                __r = (cond) ? 0 : -ETIMEDOUT;  \
+                break;                          \
+            }                                   \
+        }                                       \
+        wait_queue_remove(&__e);                \
+        __r;                                    \
     })
 #define wait_event(wq, cond) wait_event_deadline(wq, cond, 0)
 

@@ -99,27 +99,17 @@ static void log_args(struct log_line *l, const struct syscall_desc *d, const u64
     for (int i = 0; i < 6 && d->args && d->args[i]; i++) {
         log_put(l, i ? ", " : "");
         switch (d->args[i]) {
-        case 'd':
-            log_put(l, "%d", (int)a[i]);
-            break;
-        case 'u':
-            log_put(l, "%lu", (unsigned long)a[i]);
-            break;
-        case 'x':
-            log_put(l, a[i] ? "%#lx" : "%lx", (unsigned long)a[i]);
-            break;
-        case 'o':
-            log_put(l, "%#o", (u32)a[i]);
-            break;
+        case 'd': log_put(l, "%d", (int)a[i]); break;
+        case 'u': log_put(l, "%lu", (unsigned long)a[i]); break;
+        case 'x': log_put(l, a[i] ? "%#lx" : "%lx", (unsigned long)a[i]); break;
+        case 'o': log_put(l, "%#o", (u32)a[i]); break;
         case 'f':
             if ((int)a[i] == -100)
                 log_put(l, "AT_FDCWD");
             else
                 log_put(l, "%d", (int)a[i]);
             break;
-        case 's':
-            log_string(l, a[i]);
-            break;
+        case 's': log_string(l, a[i]); break;
         case 'b':
             /* What a call that failed has left in its buffer means nothing. */
             if (ended && ret >= 0 && i < 5)
@@ -139,18 +129,57 @@ static void log_args(struct log_line *l, const struct syscall_desc *d, const u64
 static const char *error_name(s64 error)
 {
     static const char *const names[] = {
-        [EPERM] = "EPERM", [ENOENT] = "ENOENT", [ESRCH] = "ESRCH", [EINTR] = "EINTR", [EIO] = "EIO",
-        [ENXIO] = "ENXIO", [E2BIG] = "E2BIG", [ENOEXEC] = "ENOEXEC", [EBADF] = "EBADF", [ECHILD] = "ECHILD",
-        [EAGAIN] = "EAGAIN", [ENOMEM] = "ENOMEM", [EACCES] = "EACCES", [EFAULT] = "EFAULT", [EBUSY] = "EBUSY",
-        [EEXIST] = "EEXIST", [EXDEV] = "EXDEV", [ENODEV] = "ENODEV", [ENOTDIR] = "ENOTDIR", [EISDIR] = "EISDIR",
-        [EINVAL] = "EINVAL", [ENFILE] = "ENFILE", [EMFILE] = "EMFILE", [ENOTTY] = "ENOTTY", [ETXTBSY] = "ETXTBSY",
-        [EFBIG] = "EFBIG", [ENOSPC] = "ENOSPC", [ESPIPE] = "ESPIPE", [EROFS] = "EROFS", [EMLINK] = "EMLINK",
-        [EPIPE] = "EPIPE", [EDOM] = "EDOM", [ERANGE] = "ERANGE", [EDEADLK] = "EDEADLK",
-        [ENAMETOOLONG] = "ENAMETOOLONG", [ENOSYS] = "ENOSYS", [ENOTEMPTY] = "ENOTEMPTY", [ELOOP] = "ELOOP",
-        [ENODATA] = "ENODATA", [EOVERFLOW] = "EOVERFLOW", [ENOTSOCK] = "ENOTSOCK", [EOPNOTSUPP] = "EOPNOTSUPP",
-        [EAFNOSUPPORT] = "EAFNOSUPPORT", [EADDRINUSE] = "EADDRINUSE", [ENETUNREACH] = "ENETUNREACH",
-        [ECONNRESET] = "ECONNRESET", [ENOTCONN] = "ENOTCONN", [ETIMEDOUT] = "ETIMEDOUT",
-        [ECONNREFUSED] = "ECONNREFUSED", [EALREADY] = "EALREADY", [EINPROGRESS] = "EINPROGRESS",
+        [EPERM] = "EPERM",
+        [ENOENT] = "ENOENT",
+        [ESRCH] = "ESRCH",
+        [EINTR] = "EINTR",
+        [EIO] = "EIO",
+        [ENXIO] = "ENXIO",
+        [E2BIG] = "E2BIG",
+        [ENOEXEC] = "ENOEXEC",
+        [EBADF] = "EBADF",
+        [ECHILD] = "ECHILD",
+        [EAGAIN] = "EAGAIN",
+        [ENOMEM] = "ENOMEM",
+        [EACCES] = "EACCES",
+        [EFAULT] = "EFAULT",
+        [EBUSY] = "EBUSY",
+        [EEXIST] = "EEXIST",
+        [EXDEV] = "EXDEV",
+        [ENODEV] = "ENODEV",
+        [ENOTDIR] = "ENOTDIR",
+        [EISDIR] = "EISDIR",
+        [EINVAL] = "EINVAL",
+        [ENFILE] = "ENFILE",
+        [EMFILE] = "EMFILE",
+        [ENOTTY] = "ENOTTY",
+        [ETXTBSY] = "ETXTBSY",
+        [EFBIG] = "EFBIG",
+        [ENOSPC] = "ENOSPC",
+        [ESPIPE] = "ESPIPE",
+        [EROFS] = "EROFS",
+        [EMLINK] = "EMLINK",
+        [EPIPE] = "EPIPE",
+        [EDOM] = "EDOM",
+        [ERANGE] = "ERANGE",
+        [EDEADLK] = "EDEADLK",
+        [ENAMETOOLONG] = "ENAMETOOLONG",
+        [ENOSYS] = "ENOSYS",
+        [ENOTEMPTY] = "ENOTEMPTY",
+        [ELOOP] = "ELOOP",
+        [ENODATA] = "ENODATA",
+        [EOVERFLOW] = "EOVERFLOW",
+        [ENOTSOCK] = "ENOTSOCK",
+        [EOPNOTSUPP] = "EOPNOTSUPP",
+        [EAFNOSUPPORT] = "EAFNOSUPPORT",
+        [EADDRINUSE] = "EADDRINUSE",
+        [ENETUNREACH] = "ENETUNREACH",
+        [ECONNRESET] = "ECONNRESET",
+        [ENOTCONN] = "ENOTCONN",
+        [ETIMEDOUT] = "ETIMEDOUT",
+        [ECONNREFUSED] = "ECONNREFUSED",
+        [EALREADY] = "EALREADY",
+        [EINPROGRESS] = "EINPROGRESS",
     };
     if (error == ERESTARTSYS || error == 513 || error == ERESTARTNOHAND || error == ERESTART_RESTARTBLOCK)
         return "ERESTART";
@@ -188,7 +217,7 @@ static bool log_before(u64 nr)
 
 static s64 call_logged(struct task *t, const struct syscall_desc *d, u64 nr, const u64 *a)
 {
-    static const struct syscall_desc unknown = { .args = "xxx" };
+    static const struct syscall_desc unknown = {.args = "xxx"};
     struct log_line line;
     s64 ret = -ENOSYS;
 
@@ -232,7 +261,7 @@ void syscall_dispatch(struct pt_regs *regs)
         t->restart_deadline = 0;
     }
     if (unlikely(boot->flags & THAW_BOOT_STRACE)) {
-        const u64 a[6] = { regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9 };
+        const u64 a[6] = {regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9};
         ret = call_logged(t, d, nr, a);
     } else {
         ret = d ? d->fn(regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9) : -ENOSYS;

@@ -16,7 +16,7 @@ const char *uts_domainname(void) { return domainname; }
 
 SYSCALL(uname)
 {
-    char fields[6][65] = { UTS_SYSNAME, "", UTS_RELEASE, UTS_VERSION, UTS_MACHINE, "" };
+    char fields[6][65] = {UTS_SYSNAME, "", UTS_RELEASE, UTS_VERSION, UTS_MACHINE, ""};
     memcpy(fields[1], nodename, sizeof(nodename));
     memcpy(fields[5], domainname, sizeof(domainname));
     return copy_to_user((void __user *)a0, fields, sizeof(fields)) ? -EFAULT : 0;
@@ -153,7 +153,7 @@ SYSCALL(setrlimit)
 
 SYSCALL(getrusage)
 {
-    s64 ru[18] = { 0 }; /* utime, stime: sec and usec each; maxrss in KiB; the rest 0 */
+    s64 ru[18] = {0}; /* utime, stime: sec and usec each; maxrss in KiB; the rest 0 */
     int who = (int)a0;
 
     if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN && who != RUSAGE_THREAD)
@@ -207,10 +207,8 @@ SYSCALL(prctl)
             return -EINVAL;
         p->pdeathsig = (s32)a1;
         return 0;
-    case PR_GET_PDEATHSIG:
-        return copy_to_user((void __user *)a1, &p->pdeathsig, sizeof(p->pdeathsig)) ? -EFAULT : 0;
-    case PR_GET_DUMPABLE:
-        return p->dumpable;
+    case PR_GET_PDEATHSIG: return copy_to_user((void __user *)a1, &p->pdeathsig, sizeof(p->pdeathsig)) ? -EFAULT : 0;
+    case PR_GET_DUMPABLE: return p->dumpable;
     case PR_SET_DUMPABLE:
         if (a1 > 1)
             return -EINVAL;
@@ -220,12 +218,9 @@ SYSCALL(prctl)
     case PR_GET_TIMING:
     case PR_GET_SECCOMP:
     case PR_GET_SECUREBITS:
-    case PR_GET_THP_DISABLE:
-        return 0;
-    case PR_SET_KEEPCAPS:
-        return a1 > 1 ? -EINVAL : 0;
-    case PR_SET_TIMING:
-        return a1 ? -EINVAL : 0;
+    case PR_GET_THP_DISABLE: return 0;
+    case PR_SET_KEEPCAPS: return a1 > 1 ? -EINVAL : 0;
+    case PR_SET_TIMING: return a1 ? -EINVAL : 0;
     case PR_SET_NAME: {
         char name[sizeof(t->comm)];
         ssize_t n = strncpy_from_user(name, (const char __user *)a1, sizeof(name) - 1);
@@ -236,19 +231,12 @@ SYSCALL(prctl)
         memcpy(t->comm, name, (size_t)n);
         return 0;
     }
-    case PR_GET_NAME:
-        return copy_to_user((void __user *)a1, t->comm, sizeof(t->comm)) ? -EFAULT : 0;
-    case PR_CAPBSET_READ:
-        return a1 > CAP_LAST ? -EINVAL : 1;
-    case PR_CAPBSET_DROP:
-        return a1 > CAP_LAST ? -EINVAL : 0;
-    case PR_SET_TIMERSLACK:
-        return 0;
-    case PR_GET_TIMERSLACK:
-        return 50000;
-    case PR_SET_CHILD_SUBREAPER:
-        p->child_subreaper = a1 != 0;
-        return 0;
+    case PR_GET_NAME: return copy_to_user((void __user *)a1, t->comm, sizeof(t->comm)) ? -EFAULT : 0;
+    case PR_CAPBSET_READ: return a1 > CAP_LAST ? -EINVAL : 1;
+    case PR_CAPBSET_DROP: return a1 > CAP_LAST ? -EINVAL : 0;
+    case PR_SET_TIMERSLACK: return 0;
+    case PR_GET_TIMERSLACK: return 50000;
+    case PR_SET_CHILD_SUBREAPER: p->child_subreaper = a1 != 0; return 0;
     case PR_GET_CHILD_SUBREAPER:
         value = p->child_subreaper;
         return copy_to_user((void __user *)a1, &value, sizeof(value)) ? -EFAULT : 0;
@@ -257,14 +245,11 @@ SYSCALL(prctl)
             return -EINVAL;
         p->no_new_privs = true;
         return 0;
-    case PR_GET_NO_NEW_PRIVS:
-        return a1 || a2 || a3 || a4 ? -EINVAL : p->no_new_privs;
+    case PR_GET_NO_NEW_PRIVS: return a1 || a2 || a3 || a4 ? -EINVAL : p->no_new_privs;
     case PR_GET_TID_ADDRESS:
         return copy_to_user((void __user *)a1, &t->clear_child_tid, sizeof(t->clear_child_tid)) ? -EFAULT : 0;
-    case PR_CAP_AMBIENT:
-        return a1 == 1 /* IS_SET */ || a1 == 4 /* CLEAR_ALL */ ? 0 : -EINVAL;
-    default:
-        return -EINVAL;
+    case PR_CAP_AMBIENT: return a1 == 1 /* IS_SET */ || a1 == 4 /* CLEAR_ALL */ ? 0 : -EINVAL;
+    default: return -EINVAL;
     }
 }
 
@@ -287,14 +272,9 @@ SYSCALL(arch_prctl)
         if (a1 >= THAW_USER_END)
             return -EPERM;
         return machine_set_gsbase(a1);
-    case ARCH_GET_FS:
-        base = machine_get_fsbase();
-        break;
-    case ARCH_GET_GS:
-        base = machine_get_gsbase();
-        break;
-    default:
-        return -EINVAL;
+    case ARCH_GET_FS: base = machine_get_fsbase(); break;
+    case ARCH_GET_GS: base = machine_get_gsbase(); break;
+    default: return -EINVAL;
     }
     return copy_to_user((void __user *)a1, &base, sizeof(base)) ? -EFAULT : 0;
 }
@@ -379,7 +359,7 @@ SYSCALL(capget)
 {
     struct cap_header h;
     int parts = cap_check(a0, &h);
-    u32 data[6] = { ~0u, ~0u, 0, (1u << (CAP_LAST - 31)) - 1, (1u << (CAP_LAST - 31)) - 1, 0 };
+    u32 data[6] = {~0u, ~0u, 0, (1u << (CAP_LAST - 31)) - 1, (1u << (CAP_LAST - 31)) - 1, 0};
 
     if (parts < 0)
         return parts;

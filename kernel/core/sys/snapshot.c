@@ -20,7 +20,7 @@ int snapshot_add_region(u64 start, u64 len, u64 offset, u32 prot, u32 kind)
         return 0;
     if (boot->region_count >= THAW_REGION_MAX)
         return -E2BIG;
-    r[boot->region_count++] = (struct thaw_region){ start, len, offset, prot, kind };
+    r[boot->region_count++] = (struct thaw_region){start, len, offset, prot, kind};
     return 0;
 }
 
@@ -55,6 +55,7 @@ s64 snapshot_syscall(void)
     if (ret)
         return ret;
     taken = true;
+    boot->stats.t_snapshot_ns = machine_timestamp();
     ret = machine_snapshot();
     if (ret != THAW_SNAPSHOT_RESTORED)
         return ret;
@@ -67,6 +68,6 @@ s64 snapshot_syscall(void)
     ret = request_apply();
     if (ret)
         panic("the request cannot be applied to the snapshot: error %d", -ret);
-    boot->stats.t_user_ns = 0;
+    boot->stats.t_user_ns = machine_timestamp();
     return THAW_SNAPSHOT_RESTORED;
 }

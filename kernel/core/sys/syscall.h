@@ -16,7 +16,8 @@ typedef s64 (*syscall_fn)(u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5);
 struct syscall_desc {
     syscall_fn fn;
     const char *name;
-    const char *args; /* for the log, one letter an argument: d int, u unsigned, x hex, o octal, p pointer, s string, f fd,
+    const char
+        *args; /* for the log, one letter an argument: d int, u unsigned, x hex, o octal, p pointer, s string, f fd,
                          b buffer whose length is the next argument */
 };
 extern const struct syscall_desc syscall_table[];

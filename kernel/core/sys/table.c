@@ -9,6 +9,7 @@
 #endif
 
 /* Name, and its arguments for the log (syscall.h). */
+/* clang-format off */
 #define CALLS(X)                                                                                                       \
     X(read, "fbu") X(write, "fbu") X(open, "sxo") X(close, "f") X(stat, "sp") X(fstat, "fp") X(lstat, "sp")            \
     X(poll, "pud") X(lseek, "fdd") X(mmap, "xuxxfx") X(mprotect, "xux") X(munmap, "xu") X(brk, "x")                    \
@@ -52,11 +53,12 @@
     X(pwritev2, "fpdddx") X(mlock2, "xux") X(statx, "fsxxp") X(clone3, "pu") X(close_range, "uux")                     \
     X(epoll_pwait2, "fpdpp") X(faccessat2, "fsox") X(fchmodat2, "fsox") X(membarrier, "xxd")                           \
     X(sethostname, "pu") X(setdomainname, "pu") X(acct, "s")
+/* clang-format on */
 
 #define DECLARE(name, args) syscall_fn_decl(sys_##name)
 #define syscall_fn_decl(fn) s64 fn(u64, u64, u64, u64, u64, u64);
 CALLS(DECLARE)
 
-#define ENTRY(name, args) [__NR_##name] = { sys_##name, #name, args },
-const struct syscall_desc syscall_table[] = { CALLS(ENTRY) };
+#define ENTRY(name, args) [__NR_##name] = {sys_##name, #name, args},
+const struct syscall_desc syscall_table[] = {CALLS(ENTRY)};
 const u32 syscall_table_size = ARRAY_SIZE(syscall_table);

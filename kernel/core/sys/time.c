@@ -20,7 +20,7 @@ int get_timespec(u64 *ns, u64 uaddr)
 
 static struct timespec timespec_of(u64 ns)
 {
-    return (struct timespec){ (s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC) };
+    return (struct timespec){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC)};
 }
 
 int put_timespec(u64 uaddr, u64 ns)
@@ -45,22 +45,15 @@ int clock_resolve(s32 clock, int *machine_id)
     case CLOCK_REALTIME:
     case CLOCK_REALTIME_COARSE:
     case CLOCK_REALTIME_ALARM:
-    case CLOCK_TAI:
-        *machine_id = CLOCK_REALTIME;
-        return 0;
+    case CLOCK_TAI: *machine_id = CLOCK_REALTIME; return 0;
     case CLOCK_MONOTONIC:
     case CLOCK_MONOTONIC_RAW:
     case CLOCK_MONOTONIC_COARSE:
     case CLOCK_BOOTTIME:
-    case CLOCK_BOOTTIME_ALARM:
-        *machine_id = CLOCK_MONOTONIC;
-        return 0;
+    case CLOCK_BOOTTIME_ALARM: *machine_id = CLOCK_MONOTONIC; return 0;
     case CLOCK_PROCESS_CPUTIME_ID:
-    case CLOCK_THREAD_CPUTIME_ID:
-        *machine_id = clock;
-        return 0;
-    default:
-        return -EINVAL;
+    case CLOCK_THREAD_CPUTIME_ID: *machine_id = clock; return 0;
+    default: return -EINVAL;
     }
 }
 
@@ -95,7 +88,7 @@ SYSCALL(gettimeofday)
 {
     if (a0) {
         u64 now = machine_clock(CLOCK_REALTIME);
-        s64 tv[2] = { (s64)(now / NSEC_PER_SEC), (s64)(now % NSEC_PER_SEC / NSEC_PER_USEC) };
+        s64 tv[2] = {(s64)(now / NSEC_PER_SEC), (s64)(now % NSEC_PER_SEC / NSEC_PER_USEC)};
         if (copy_to_user((void __user *)a0, tv, sizeof(tv)))
             return -EFAULT;
     }
@@ -116,7 +109,7 @@ SYSCALL(time)
 SYSCALL(times)
 {
     u64 tick = NSEC_PER_SEC / CLOCKS_PER_SEC;
-    s64 tms[4] = { (s64)(machine_clock(CLOCK_PROCESS_CPUTIME_ID) / tick) };
+    s64 tms[4] = {(s64)(machine_clock(CLOCK_PROCESS_CPUTIME_ID) / tick)};
     if (a0 && copy_to_user((void __user *)a0, tms, sizeof(tms)))
         return -EFAULT;
     return (s64)(machine_clock(CLOCK_MONOTONIC) / tick);
