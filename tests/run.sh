@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs every test: unit, end to end as root and as an ordinary user, faults in short form, escape.
+# Runs every test: unit, end to end as root and as an ordinary user, how programs end, faults in short form, escape.
 # Last line: N passed, N failed[, N skipped]. `make test` calls it; alone: tests/run.sh [SUITE...]
 set -u
 cd "$(dirname "$0")/.."
@@ -17,8 +17,7 @@ began=$(date +%s)
 # What is tested is a copy: an ordinary user may not reach the tree, and nobody rebuilds it meanwhile.
 mkdir -p "$work/bin/images" "$work/tests"
 cp "$BUILD/thaw" "$work/bin/" && cp "$BUILD"/images/python.erofs "$BUILD"/images/python.json "$work/bin/images/" &&
-    cp -R tests/. "$work/tests/" && cp -R "$BUILD/tests/guest" "$BUILD/tests/tools" "$work/bin/" && mkdir "$work/bin/python" &&
-    cp "$BUILD/python/python" "$work/bin/python/" || exit 1
+    cp -R tests/. "$work/tests/" && cp -R "$BUILD/tests/guest" "$BUILD/tests/tools" "$work/bin/" || exit 1
 mkdir -p "$work/docs" && cp docs/thaw.1 "$work/docs/" 2>/dev/null
 find "$work/tests" -name __pycache__ -exec rm -rf {} +
 chmod -R a+rX "$work"

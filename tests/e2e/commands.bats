@@ -113,6 +113,7 @@ P
 }
 
 @test "the monitor holds no capabilities and no_new_privs while a program runs" {
+    [ -z "${SAN:-}" ] || skip "the sanitizers' own calls do not fit the monitor's filter: it has none in such a build"
     "$THAW" run -c 'import time; print(1, flush=True); time.sleep(20)' >out &
     pid=$!
     for i in $(seq 100); do [ -s out ] && break; sleep 0.05; done
