@@ -160,7 +160,7 @@ void stamp_write(const char *path, int fd, const uint8_t checksum[16])
 {
     struct stamp st;
     struct timespec now;
-    char name[4096], tmp[4096 + 32];
+    char name[4096];
 
     if (!stamp_fill(&st, fd) || !stamp_path(name, sizeof(name), path))
         return;
@@ -169,17 +169,14 @@ void stamp_write(const char *path, int fd, const uint8_t checksum[16])
         return;
     memcpy(st.checksum, checksum, 16);
     snapshot_sum(&st, offsetof(struct stamp, sum), st.sum);
-    /* Only a cache: whatever goes wrong, the file is checked again next time. */
-    size_t n = strlen(name);
-    memcpy(tmp, name, n);
-    memcpy(tmp + n, ".XXXXXX", 8);
-    int tfd = mkostemp(tmp, O_CLOEXEC);
-    if (tfd < 0)
+    /* Only a cache, and a torn one fails its own sum: whatever goes wrong, the file is checked again next time. In place,
+     * since a temporary name would be left behind by a monitor that is killed here. */
+    int sfd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (sfd < 0)
         return;
-    bool ok = write(tfd, &st, sizeof(st)) == (ssize_t)sizeof(st);
-    ok = !close(tfd) && ok;
-    if (!ok || rename(tmp, name))
-        unlink(tmp);
+    if (write(sfd, &st, sizeof(st)) != (ssize_t)sizeof(st))
+        unlink(name);
+    close(sfd);
 }
 
 /* ---- open ---- */
