@@ -9,12 +9,10 @@ PYTHON_CONFIG_DIR ?= /usr/lib/python$(PYTHON_VERSION)/config-$(PYTHON_VERSION)-x
 PYTHON_INCLUDE ?= /usr/include/python$(PYTHON_VERSION)
 PYTHON_IMAGE := $(BUILD)/images/python.erofs
 
-PYTHON_SRC := launcher request streams program renew ending stash builtin_contextvars builtin_json
-PYTHON_OBJ := $(PYTHON_SRC:%=$(BUILD)/python/%.o) $(BUILD)/python/thaw_snapshot.o $(BUILD)/python/stash_code.o
+include python/common.mk
+PYTHON_OBJ := $(patsubst %,$(BUILD)/python/%.o,launcher builtin_contextvars builtin_json $(START_OBJECTS))
 PYTHON_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-pic -fno-pie \
 	-fno-asynchronous-unwind-tables -Iinclude -isystem $(PYTHON_INCLUDE) -MMD -MP
-# No RELRO: it costs a system call at start and guards a GOT that a static program hardly has.
-PYTHON_LDFLAGS := -static -no-pie -Wl,-z,norelro -Wl,-z,noexecstack -Wl,--gc-sections -Wl,-O1
 
 .PHONY: launcher image
 
