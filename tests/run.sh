@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Runs every test: unit, end to end as root and as an ordinary user, how programs end, faults in short form, escape.
 # Last line: N passed, N failed[, N skipped]. `make test` calls it; alone: tests/run.sh [SUITE...]
+# THAW_TEST_MACHINE: the machine to test; else thaw's own choice. THAW_TEST_LOG: a file to add each suite's TAP to.
 set -u
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
@@ -11,7 +12,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/thaw-tests.XXXXXX") || exit 1
 chmod 755 "$work"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-passed=0 failed=0 skipped=0 failures=''
+passed=0 failed=0 skipped=0 failures='' closing=''
 began=$(date +%s)
 
 # What is tested is a copy: an ordinary user may not reach the tree, and nobody rebuilds it meanwhile.
@@ -23,6 +24,16 @@ find "$work/tests" -name __pycache__ -exec rm -rf {} +
 chmod -R a+rX "$work"
 export THAW="$work/bin/thaw" GUEST="$work/bin/guest" TOOLS="$work/bin/tools"
 export PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
+kvm_group=''
+if [ -n "${THAW_TEST_MACHINE:-}" ]; then
+    # Every test runs on this machine, whatever it calls thaw with.
+    export THAW_TEST_MACHINE THAW_TEST_COMMAND="$work/bin/thaw"
+    THAW="$work/bin/machine/thaw"
+    mkdir "$work/bin/machine" && cp "$work/bin/tools/machine" "$THAW" || exit 1
+    [ ! -e /dev/kvm ] || kvm_group="--groups=$(stat -c %g /dev/kvm)"
+fi
+# Time runs THAW_TEST_SLOW times slower here than on a usual host: every limit on it is raised.
+slow=${THAW_TEST_SLOW:-1}
 
 # suite NAME COMMAND...: the command prints TAP.
 suite() {
@@ -32,6 +43,7 @@ suite() {
     printf '== %s\n' "$name"
     "$@" >"$work/out" 2>&1
     status=$?
+    [ -z "${THAW_TEST_LOG:-}" ] || { printf '# %s\n' "$name"; cat "$work/out"; } >>"$THAW_TEST_LOG"
     ok=$(grep -c '^ok ' "$work/out")
     skip=$(grep -ci '^ok .*# skip' "$work/out")
     bad=$(grep -c '^not ok ' "$work/out")
@@ -52,7 +64,7 @@ $(grep '^not ok ' "$work/out" | sed "s|^|$name: |")"
 # The same as an ordinary user, with a home of its own.
 as_user() {
     if [ "$(id -u)" -ne 0 ]; then "$@"; return; fi
-    setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
+    setpriv --reuid=65534 --regid=65534 ${kvm_group:---clear-groups} --inh-caps=-all \
         env HOME="$work/user/home" TMPDIR="$work/user" THAW_TEST_HOME="$work/user/home" "$@"
 }
 
@@ -71,36 +83,65 @@ only="$*"
 if wanted unit; then
     for t in "$BUILD"/tests/unit/test_*; do
         case $t in *.d | *.o) continue ;; esac
-        [ -x "$t" ] && [ -f "$t" ] && CMOCKA_MESSAGE_OUTPUT=TAP suite "unit $(basename "$t")" timeout 300 "$t"
+        [ -x "$t" ] && [ -f "$t" ] && CMOCKA_MESSAGE_OUTPUT=TAP suite "unit $(basename "$t")" timeout $((300 * slow)) "$t"
     done
 fi
 if wanted e2e; then
     for f in "$work"/tests/e2e/*.bats; do
         n=$(basename "$f" .bats)
-        [ "$(id -u)" -ne 0 ] || suite "$n (root)" timeout 600 bats --tap "$f"
-        suite "$n (user)" as_user timeout 600 bats --tap "$f"
+        [ "$(id -u)" -ne 0 ] || suite "$n (root)" timeout $((600 * slow)) bats --tap --timing "$f"
+        suite "$n (user)" as_user timeout $((600 * slow)) bats --tap --timing "$f"
     done
 fi
 if wanted ending; then
-    suite "ending" as_user timeout 900 python3 "$work/tests/e2e/ending.py" --jobs 2 \
+    suite "ending" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
         --skip asyncio_run --skip fork_child --skip env_to_child "$THAW" run
 fi
 if wanted fault; then
-    suite "faults in snapshots" as_user timeout 600 python3 "$work/tests/fault/snapshot_faults.py" short
-    suite "faults in images" as_user timeout 600 python3 "$work/tests/fault/image_faults.py" short
-    suite "killed monitors" as_user timeout 600 python3 "$work/tests/fault/kill.py" short
-    suite "many starts" as_user timeout 600 python3 "$work/tests/fault/starts.py" short
+    suite "faults in snapshots" as_user timeout $((600 * slow)) python3 "$work/tests/fault/snapshot_faults.py" short
+    suite "faults in images" as_user timeout $((600 * slow)) python3 "$work/tests/fault/image_faults.py" short
+    suite "killed monitors" as_user timeout $((600 * slow)) python3 "$work/tests/fault/kill.py" short
+    suite "many starts" as_user timeout $((600 * slow)) python3 "$work/tests/fault/starts.py" short
 fi
 if wanted escape; then
-    [ "$(id -u)" -ne 0 ] || suite "escape (root)" timeout 300 python3 "$work/tests/fault/escape.py"
-    suite "escape (user)" as_user timeout 300 python3 "$work/tests/fault/escape.py"
+    [ "$(id -u)" -ne 0 ] || suite "escape (root)" timeout $((300 * slow)) python3 "$work/tests/fault/escape.py"
+    suite "escape (user)" as_user timeout $((300 * slow)) python3 "$work/tests/fault/escape.py"
 fi
+# The end-to-end suite on the kvm machine, in a VM whose KVM works (tests/nested). One boot, then every test in it.
+nested() {
+    machine=$nested_machine limit=${THAW_NESTED_LIMIT:-3000}
+    tree="$work/tree"
+    mkdir -p "$tree/build/tests" && cp -R "$work/tests" "$work/docs" "$tree/" &&
+        cp -R "$work/bin/thaw" "$work/bin/images" "$tree/build/" &&
+        cp -R "$work/bin/guest" "$work/bin/tools" "$tree/build/tests/" || return 1
+    t=$(date +%s)
+    printf '== nested: end to end on the machine %s, in an emulated VM, %d s at most\n' "$machine" "$limit"
+    # Emulated, everything takes about 13 times as long; on a busy host longer yet.
+    BUILD=$BUILD "$work/tests/nested/vm.sh" --tree "$tree" --timeout "$limit" --cpus 2 --env "THAW_TEST_MACHINE=$machine" \
+        --env THAW_TEST_SLOW=20 --env THAW_KVM_PROBE_MS=20000 -- \
+        sh tests/run.sh ${THAW_NESTED_SUITES:-e2e} 2>&1 | tee "$work/nested.out" | sed -u 's/^/   /'
+    # Without its closing line the run broke off.
+    set -- $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*$/\1 \2 \4/p' "$work/nested.out" | tail -n 1)
+    [ $# -gt 1 ] || set -- 0 1
+    passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + ${3:-0}))
+    [ "$2" -eq 0 ] || failures="$failures
+$(sed -n 's/^[a-z0-9() -]*: not ok/nested: &/p' "$work/nested.out")
+nested: what is above, $2 in all"
+    t=$(($(date +%s) - t))
+    printf '   %d ok, %d failed, %d skipped, %d s\n' "$1" "$2" "${3:-0}" $t
+    closing="; nested on $machine: $1 passed, $2 failed, $t s"
+}
+
+# A build without the kvm machine would only repeat, slowly, what has been seen above; asked for, it does.
+nested_machine=${THAW_NESTED_MACHINE:-process}
+[ ! -e "$BUILD/kernel-kvm.elf" ] || nested_machine=${THAW_NESTED_MACHINE:-kvm}
+if wanted nested && [ "$nested_machine$only" != process ]; then nested; fi
 
 [ -z "$failures" ] || printf '\nfailed:%s\n' "$failures"
 printf '%d s in all\n' $(($(date +%s) - began))
 if [ "$skipped" -gt 0 ]; then
-    printf '%d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
+    printf '%d passed, %d failed, %d skipped%s\n' "$passed" "$failed" "$skipped" "$closing"
 else
-    printf '%d passed, %d failed\n' "$passed" "$failed"
+    printf '%d passed, %d failed%s\n' "$passed" "$failed" "$closing"
 fi
 [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
