@@ -80,7 +80,7 @@ GENERATED := $(BUILD)/generated/monitor_filter.h $(BUILD)/generated/kernel_build
 
 # ---- the monitor: with musl as the static command, with the host's libc as a library and for the tests ----
 
-MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S
+MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S monitor/kvm_probe_guest.S
 COMMAND_SRC := monitor/main.c monitor/command.c monitor/command_%.c monitor/confine.c monitor/options.c \
 	monitor/script.c monitor/stats.c
 LIBTHAW_SRC := $(filter-out $(COMMAND_SRC),$(MONITOR_SRC))
@@ -115,6 +115,10 @@ $(BUILD)/musl/kernel_blob.o $(BUILD)/host/kernel_blob.o: monitor/kernel_blob.S $
 		$(BUILD)/generated/kernel_build_id.h
 	@mkdir -p $(@D)
 	$(HOST_CC) -I$(BUILD)/generated -Wa,-I$(BUILD) -c -o $@ $<
+
+$(BUILD)/musl/kvm_probe_guest.o $(BUILD)/host/kvm_probe_guest.o: monitor/kvm_probe_guest.S monitor/kvm_probe_guest.h
+	@mkdir -p $(@D)
+	$(HOST_CC) -Imonitor -c -o $@ $<
 
 # One object, whose only names are the public ones.
 $(BUILD)/libthaw.a: $(LIBTHAW_OBJ)

@@ -53,6 +53,13 @@ struct thaw_error {
     char text[512];  /* NUL-terminated, one line, no newline at its end */
 };
 
+/* What a sandbox runs on; see docs/security.md for how they differ in strength. */
+enum thaw_machine {
+    THAW_MACHINE_AUTO = 0,    /* what fits this host: see `thaw doctor` */
+    THAW_MACHINE_PROCESS = 1, /* a host process confined by seccomp */
+    THAW_MACHINE_KVM = 2      /* a virtual machine. Without a usable KVM a start fails */
+};
+
 struct thaw_store;    /* where images and snapshots lie */
 struct thaw_image;    /* an open root image, its contents checked */
 struct thaw_snapshot; /* an open snapshot, checked */
@@ -136,9 +143,10 @@ struct thaw_start {
     /* Descriptors of the caller that become 0, 1 and 2; they stay open and stay the caller's. Or THAW_STDIO_*. */
     int stdio[3];
     const struct thaw_mount *mounts;
-    size_t mount_count; /* at most THAW_MOUNT_MAX, less one for root */
-    uint64_t memory;    /* bytes the program may use; 0: 256 MiB */
-    uint32_t flags;     /* THAW_START_* */
+    size_t mount_count;        /* at most THAW_MOUNT_MAX, less one for root */
+    uint64_t memory;           /* bytes the program may use; 0: 256 MiB */
+    uint32_t flags;            /* THAW_START_* */
+    enum thaw_machine machine; /* with THAW_MODE_FROM THAW_MACHINE_AUTO is the snapshot's */
     /* Called with one line when the library recovers from something worth knowing, such as a damaged automatic
      * snapshot. May be NULL. */
     void (*notice)(void *arg, const char *line);

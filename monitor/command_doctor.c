@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `thaw doctor`: what this host can do, and what `thaw run` will make of it. */
 #define _GNU_SOURCE
+#include "choice.h"
 #include "command.h"
 #include "image.h"
 #include "libthaw.h"
@@ -15,7 +16,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -29,7 +29,6 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-#define KVM_GET_API_VERSION_NR 0xae00
 
 static const char help[] =
     "Usage: thaw doctor\n"
@@ -40,6 +39,7 @@ enum need { MUST, USEFUL };
 
 struct doctor {
     bool failed;
+    struct kvm_verdict kvm;
 };
 
 static void report(struct doctor *d, enum need need, bool ok, const char *what, const char *more)
@@ -48,6 +48,8 @@ static void report(struct doctor *d, enum need need, bool ok, const char *what, 
     if (!ok && need == MUST)
         d->failed = true;
 }
+
+static void report_advice(const char *text) { printf("%-9s %-34s to change that: %s\n", "", "", text); }
 
 static bool has_seccomp_filter(void)
 {
@@ -112,21 +114,16 @@ static void read_line(const char *path, char *dst, size_t size)
     dst[strcspn(dst, "\n")] = 0;
 }
 
-static void report_kvm(struct doctor *d)
+/* Measured anew, and remembered: after a change to the host this is how a start comes to know of it. */
+static void report_kvm(struct doctor *d, const struct thaw_store *store)
 {
-    int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
-    char text[128];
-    int version;
+    char why[KVM_VERDICT_TEXT], advice[KVM_VERDICT_TEXT];
 
-    if (fd < 0) {
-        snprintf(text, sizeof text, "%s", strerror(errno));
-        report(d, USEFUL, false, "/dev/kvm", text);
-        return;
-    }
-    version = ioctl(fd, KVM_GET_API_VERSION_NR, 0);
-    close(fd);
-    snprintf(text, sizeof text, "API version %d; this build has no kvm machine that could use it", version);
-    report(d, USEFUL, version == 12, "/dev/kvm", text);
+    d->kvm = kvm_verdict_get(store, true);
+    kvm_verdict_explain(&d->kvm, why, advice);
+    report(d, USEFUL, d->kvm.finding == KVM_USABLE, "KVM", why);
+    if (advice[0])
+        report_advice(advice);
 }
 
 static void report_host(struct doctor *d)
@@ -151,7 +148,6 @@ static void report_host(struct doctor *d)
     snprintf(text, sizeof text, landlock > 0 ? "version %ld; for --harden" : "for --harden", landlock);
     report(d, USEFUL, landlock > 0, "Landlock", text);
     report(d, USEFUL, has_user_namespaces(), "user namespaces", "for --harden");
-    report_kvm(d);
 }
 
 static void report_images(struct doctor *d, const struct thaw_store *store)
@@ -214,6 +210,19 @@ static void report_snapshots(struct doctor *d, const struct thaw_store *store)
     report(d, USEFUL, is_writable(named), "named snapshots can be kept", text);
 }
 
+static const char *machine_summary(const struct kvm_verdict *kvm)
+{
+    if (!CHOICE_HAS_KVM)
+        return "\n`thaw run` takes the machine process: a host process confined by seccomp. The machine kvm is not "
+               "part "
+               "of\nthis build.";
+    if (kvm->finding == KVM_USABLE)
+        return "\n`thaw run` takes the machine kvm: a VM, confined by the hardware.";
+    return "\n`thaw run` takes the machine process: a host process confined by seccomp. The machine kvm, a VM, would "
+           "be "
+           "a\nstronger boundary, but this host's KVM cannot be used, as said above.";
+}
+
 int command_doctor(char **argv)
 {
     struct doctor d = {false};
@@ -228,6 +237,7 @@ int command_doctor(char **argv)
     }
     report_host(&d);
     if (thaw_store_open(&store, &err) == 0) {
+        report_kvm(&d, store);
         report_images(&d, store);
         report_snapshots(&d, store);
         thaw_store_close(store);
@@ -237,9 +247,7 @@ int command_doctor(char **argv)
     if (d.failed)
         puts("\n`thaw run` cannot run here: what is MISSING above is needed.");
     else
-        puts("\n`thaw run` takes the machine process: a host process confined by seccomp. The machine kvm is not part "
-             "of\n"
-             "this build.");
+        puts(machine_summary(&d.kvm));
     if (command_flush())
         return THAW_STATUS_FAILED;
     return d.failed ? THAW_STATUS_FAILED : 0;

@@ -257,6 +257,7 @@ static int run_start(struct run *r, enum options_for what, struct thaw_error *er
         .cwd = o->cwd,
         .stdio = {0, 1, 2},
         .memory = o->memory,
+        .machine = o->machine,
         .flags = (o->strace ? THAW_START_STRACE : 0) | (o->harden ? THAW_START_HARDEN : 0) |
                  (what == OPTIONS_EXEC ? THAW_START_EXEC : 0),
         .notice = command_note,

@@ -3,6 +3,7 @@
 /* The public library: images, snapshots, and the life of a sandbox. */
 #include "libthaw.h"
 
+#include "choice.h"
 #include "request.h"
 
 #include <errno.h>
@@ -376,8 +377,13 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
     struct thaw_sandbox *s;
     size_t mount_count;
     uint64_t t = now_ns();
+    enum thaw_machine machine = start->machine;
 
     if (start_check(start, err) < 0)
+        return -1;
+    /* A snapshot says itself which machine it is for. */
+    if ((machine != THAW_MACHINE_AUTO || start->mode != THAW_MODE_FROM) &&
+        choice_make(store, machine, &machine, err) < 0)
         return -1;
     s = calloc(1, sizeof *s);
     if (!s)

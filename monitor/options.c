@@ -97,6 +97,19 @@ bool mount_parse(char *text, struct thaw_mount *mount)
     return guest[0] == '/';
 }
 
+bool machine_parse(const char *name, enum thaw_machine *machine)
+{
+    static const char *const names[] = {
+        [THAW_MACHINE_AUTO] = "auto", [THAW_MACHINE_PROCESS] = "process", [THAW_MACHINE_KVM] = "kvm"};
+
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *machine = (enum thaw_machine)i;
+            return true;
+        }
+    return false;
+}
+
 struct parser {
     struct options *o;
     enum options_for what;
@@ -168,16 +181,6 @@ static int add_mount(struct parser *p, char *text)
     return 0;
 }
 
-static int set_machine(struct parser *p, const char *name)
-{
-    if (strcmp(name, "auto") == 0 || strcmp(name, "process") == 0)
-        return 0;
-    if (strcmp(name, "kvm") == 0)
-        return thaw_error_set(p->err, THAW_STATUS_FAILED, ENOSYS,
-                              "this build of thaw has no kvm machine; use --machine process, or leave the option out");
-    return usage_error(p, "no machine", name);
-}
-
 #define FOR_RUN 1u
 #define FOR_EXEC 2u
 #define FOR_BOTH 3u
@@ -226,7 +229,7 @@ static int option_apply(struct parser *p, unsigned id, char *value)
     case OPT_IMAGE: o->image = value; return 0;
     case OPT_STATS: o->stats = value; return 0;
     case OPT_ROOT: o->root = value; return 0;
-    case OPT_MACHINE: return set_machine(p, value);
+    case OPT_MACHINE: return machine_parse(value, &o->machine) ? 0 : usage_error(p, "no machine", value);
     case OPT_ENV: return add_env(p, value);
     case OPT_VOLUME: return add_mount(p, value);
     case OPT_CWD: o->cwd = value; return value[0] == '/' ? 0 : usage_error(p, "--cwd is not an absolute path:", value);

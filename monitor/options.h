@@ -12,8 +12,12 @@ bool size_parse(const char *text, uint64_t *bytes);
 /* "HOST:GUEST[:ro]": splits it in place. False: not that, or GUEST is not absolute. */
 bool mount_parse(char *text, struct thaw_mount *mount);
 
+/* "auto", "process", "kvm". False: none of these. */
+bool machine_parse(const char *name, enum thaw_machine *machine);
+
 struct options {
     bool help, strace, harden, cold;
+    enum thaw_machine machine;
     const char *image, *snapshot, *stats, *root, *cwd;
     uint64_t memory;
     int64_t timeout;  /* ns; -1: none */

@@ -116,9 +116,9 @@ nested() {
         cp -R "$work/bin/guest" "$work/bin/tools" "$tree/build/tests/" || return 1
     t=$(date +%s)
     printf '== nested: end to end on the machine %s, in an emulated VM, %d s at most\n' "$machine" "$limit"
-    # Emulated, everything takes about 13 times as long; on a busy host longer yet.
+    # Emulated, everything takes up to 13 times as long.
     BUILD=$BUILD "$work/tests/nested/vm.sh" --tree "$tree" --timeout "$limit" --cpus 2 --env "THAW_TEST_MACHINE=$machine" \
-        --env THAW_TEST_SLOW=20 --env THAW_KVM_PROBE_MS=20000 -- \
+        --env THAW_TEST_SLOW=8 --env THAW_KVM_PROBE_MS=20000 -- \
         sh tests/run.sh ${THAW_NESTED_SUITES:-e2e} 2>&1 | tee "$work/nested.out" | sed -u 's/^/   /'
     # Without its closing line the run broke off.
     set -- $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*$/\1 \2 \4/p' "$work/nested.out" | tail -n 1)

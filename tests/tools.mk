@@ -13,3 +13,6 @@ $(BUILD)/tests/tools/%: tests/tools/%.c monitor/snapshot.h monitor/sandbox.h inc
 $(BUILD)/tests/tools/machine: tests/tools/machine.c
 	@mkdir -p $(@D)
 	$(MUSL_CC) -std=gnu17 -O2 -Wall -Wextra -Werror -static -o $@ $<
+
+# The host's KVM is replaced by what the test says.
+$(BUILD)/tests/unit/test_kvm_verdict: private HOST_CFLAGS += -Wl,--wrap=kvm_probe,--wrap=kvm_device_open

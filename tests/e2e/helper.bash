@@ -31,6 +31,9 @@ setup() {
 
 thaw() { "$THAW" "$@"; }
 
+# ms N: so many milliseconds, more where all takes longer; for limits that a program must get somewhere in.
+ms() { echo "$(($1 * ${THAW_TEST_SLOW:-1}))ms"; }
+
 # snapshots: the automatic snapshots of this home.
 snapshots() { ls "$HOME"/.cache/thaw/snapshots/*.snap 2>/dev/null || true; }
 

@@ -30,7 +30,7 @@ load helper
 
 @test "--timeout kills a program that computes, with 124 and one line" {
     for start in --cold ""; do
-        run --separate-stderr thaw run $start --timeout 700ms -c 'print("x", flush=True)
+        run --separate-stderr thaw run $start --timeout $(ms 700) -c 'print("x", flush=True)
 while True: pass'
         [ "$status" -eq 124 ]
         is x

@@ -223,7 +223,6 @@ static void test_wrong_options_are_errors_of_one_line(void **state)
                                       "run --env =x x.py",
                                       "run --cold=1 x.py",
                                       "run --machine q x",
-                                      "run --machine kvm x.py",
                                       "run --root / x.py",
                                       "run --cold --snapshot s x.py",
                                       "run -x"};
@@ -238,10 +237,6 @@ static void test_wrong_options_are_errors_of_one_line(void **state)
         assert_true(err.text[0] && !strchr(err.text, '\n'));
         options_free(&o);
     }
-    /* The message of an option that a build lacks says so. */
-    assert_int_equal(parse(&o, OPTIONS_RUN, "run --machine kvm x.py", &err), -1);
-    assert_non_null(strstr(err.text, "no kvm machine"));
-    options_free(&o);
 }
 
 static void test_paths_are_normalised(void **state)
