@@ -95,7 +95,7 @@ if wanted e2e; then
 fi
 if wanted ending; then
     suite "ending" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
-        --skip asyncio_run --skip fork_child --skip env_to_child "$THAW" run
+        --skip fork_child --skip env_to_child "$THAW" run
 fi
 if wanted fault; then
     suite "faults in snapshots" as_user timeout $((600 * slow)) python3 "$work/tests/fault/snapshot_faults.py" short

@@ -282,9 +282,19 @@ static struct super_block *anon_super(void)
     return sb;
 }
 
+static u64 last_ino; /* of the anonymous files */
+
+struct file *file_anon_numbered(const char *kind, const struct file_operations *op, void *private, u32 flags,
+                                mode_t mode)
+{
+    char name[40];
+
+    snprintf(name, sizeof(name), "%s:[%llu]", kind, (unsigned long long)last_ino + 1);
+    return file_anon(name, op, private, flags, mode);
+}
+
 struct file *file_anon(const char *name, const struct file_operations *op, void *private, u32 flags, mode_t mode)
 {
-    static u64 last_ino;
     struct super_block *sb = anon_super();
     struct inode *inode = sb ? inode_alloc(sb) : NULL;
     struct file *f;

@@ -14,6 +14,7 @@ struct dentry;
 struct file;
 struct mount;
 struct super_block;
+struct iov_iter;
 
 /* stat(2) of x86-64. */
 struct kstat {
@@ -55,6 +56,8 @@ struct file_operations {
     /* buf is a kernel buffer. *pos is the position, to be moved; pipes and the like ignore it. */
     ssize_t (*read)(struct file *f, void *buf, size_t n, loff_t *pos);
     ssize_t (*write)(struct file *f, const void *buf, size_t n, loff_t *pos);
+    /* Files of messages: instead of read and write where a call brings its own buffers, all of them at once. */
+    s64 (*rw_iter)(struct file *f, struct iov_iter *it, bool write);
     loff_t (*llseek)(struct file *f, loff_t off,
                      int whence); /* NULL: generic; file systems without positions: -ESPIPE */
     int (*iterate)(struct file *f, struct dir_context *ctx); /* from f->pos on */

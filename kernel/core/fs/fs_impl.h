@@ -211,6 +211,9 @@ loff_t generic_llseek(struct file *f, loff_t off, int whence);
 /* Anonymous files: pipes, eventfd, epoll. name is what readlink of /proc/self/fd/N shows ("pipe:[7]"). ERR_PTR. */
 /* The file owns private from now on (op->release frees it), but not when file_anon fails. */
 struct file *file_anon(const char *name, const struct file_operations *op, void *private, u32 flags, mode_t mode);
+/* The same; its name is the kind with the inode's number behind it: "pipe:[7]". */
+struct file *file_anon_numbered(const char *kind, const struct file_operations *op, void *private, u32 flags,
+                                mode_t mode);
 
 /* Device numbers to operations, for opens of S_IFCHR inodes. */
 int chrdev_open(struct inode *inode, struct file *f);

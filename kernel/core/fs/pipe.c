@@ -301,18 +301,13 @@ int fifo_open(struct inode *inode, struct file *f)
 static int pipe_files(struct file **rd, struct file **wr, u32 flags)
 {
     static const struct file_operations none;
-    struct file *f = file_anon("pipe", &none, NULL, O_RDONLY | O_NONBLOCK, S_IFIFO | 0600), *w;
+    struct file *f = file_anon_numbered("pipe", &none, NULL, O_RDONLY | O_NONBLOCK, S_IFIFO | 0600), *w;
     struct path path;
-    char name[32];
     int r;
 
     if (IS_ERR(f))
         return (int)PTR_ERR(f);
-    snprintf(name, sizeof(name), "pipe:[%llu]", (unsigned long long)f->inode->ino);
-    kfree(f->path.dentry->name);
-    f->path.dentry->name = kstrdup(name);
-    f->path.dentry->len = (u32)strlen(name);
-    r = f->path.dentry->name ? fifo_open(f->inode, f) : -ENOMEM;
+    r = fifo_open(f->inode, f);
     if (r < 0) {
         file_put(f);
         return r;

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* read, write and their kin; lseek, sendfile, copy_file_range, and the calls that ask for bytes to reach a disk. */
 #include "sys/syscall.h"
+#include "uio.h"
 #include "vfs.h"
 
-#define RW_MAX 0x7ffff000ull /* bytes in one call, as Linux */
-#define IOV_MAX 1024u
-#define IOV_SMALL 8u
 #define SMALL 1024u
-#define MESSAGE_MAX (1ull << 20)
 #define SIGXFSZ 25
 
 #define RWF_NOWAIT 8u
@@ -34,87 +31,6 @@ void bounce_put(void *buf)
         page_free(buf, BOUNCE_SIZE / PAGE_SIZE);
 }
 
-/* ---- user buffers as a stream ---- */
-
-struct iovec {
-    u64 base, len;
-};
-
-struct user_iter {
-    const struct iovec *iov;
-    u64 off;  /* into *iov */
-    u64 left; /* in all */
-    struct iovec *owned;
-    struct iovec small[IOV_SMALL];
-};
-
-static void iter_one(struct user_iter *it, u64 base, u64 len)
-{
-    it->small[0] = (struct iovec){base, min(len, RW_MAX)};
-    it->iov = it->small;
-    it->off = 0;
-    it->left = it->small[0].len;
-    it->owned = NULL;
-}
-
-static int iter_vec(struct user_iter *it, u64 vec, u64 count)
-{
-    struct iovec *iov = it->small;
-    u64 total = 0;
-
-    it->owned = NULL;
-    if (count > IOV_MAX)
-        return -EINVAL;
-    if (count > IOV_SMALL) {
-        it->owned = iov = kmalloc(count * sizeof(*iov));
-        if (!iov)
-            return -ENOMEM;
-    }
-    if (copy_from_user(iov, (const void __user *)vec, count * sizeof(*iov))) {
-        kfree(it->owned);
-        return -EFAULT;
-    }
-    for (u64 i = 0; i < count; i++) {
-        if ((s64)iov[i].len < 0) {
-            kfree(it->owned);
-            return -EINVAL;
-        }
-        iov[i].len = min(iov[i].len, RW_MAX - total);
-        total += iov[i].len;
-    }
-    it->iov = iov;
-    it->off = 0;
-    it->left = total;
-    return 0;
-}
-
-static void iter_end(struct user_iter *it) { kfree(it->owned); }
-
-/* Copies n bytes, at most it->left, between buf and the stream. */
-static int iter_copy(struct user_iter *it, void *buf, u64 n, bool to_user)
-{
-    while (n) {
-        u64 chunk = min(n, it->iov->len - it->off), at = it->iov->base + it->off;
-
-        if (chunk) {
-            int r = to_user ? copy_to_user((void __user *)at, buf, chunk)
-                            : copy_from_user(buf, (const void __user *)at, chunk);
-
-            if (r)
-                return -EFAULT;
-        }
-        buf = (char *)buf + chunk;
-        n -= chunk;
-        it->off += chunk;
-        it->left -= chunk;
-        if (it->off == it->iov->len && it->left) {
-            it->iov++;
-            it->off = 0;
-        }
-    }
-    return 0;
-}
-
 /* ---- reading and writing ---- */
 
 static bool more_ready(struct file *f, u32 event)
@@ -122,7 +38,7 @@ static bool more_ready(struct file *f, u32 event)
     return S_ISREG(f->inode->mode) || !f->op->poll || (f->op->poll(f, NULL) & event);
 }
 
-static s64 rw_read(struct file *f, struct user_iter *it, loff_t *pos, void *buf, u64 size)
+static s64 rw_read(struct file *f, struct iov_iter *it, loff_t *pos, void *buf, u64 size)
 {
     s64 done = 0;
 
@@ -133,7 +49,7 @@ static s64 rw_read(struct file *f, struct user_iter *it, loff_t *pos, void *buf,
 
         if (n < 0)
             return done ? done : n;
-        if (iter_copy(it, buf, (u64)n, true))
+        if (iter_put(it, buf, (u64)n))
             return done ? done : -EFAULT;
         *pos = at;
         done += n;
@@ -143,7 +59,7 @@ static s64 rw_read(struct file *f, struct user_iter *it, loff_t *pos, void *buf,
     return done;
 }
 
-static s64 rw_write(struct file *f, struct user_iter *it, loff_t *pos, void *buf, u64 size)
+static s64 rw_write(struct file *f, struct iov_iter *it, loff_t *pos, void *buf, u64 size)
 {
     s64 done = 0;
 
@@ -151,7 +67,7 @@ static s64 rw_write(struct file *f, struct user_iter *it, loff_t *pos, void *buf
         u64 want = min(it->left, size), sent = 0;
         ssize_t n;
 
-        if (iter_copy(it, buf, want, false))
+        if (iter_take(it, buf, want))
             return done ? done : -EFAULT;
         do {
             n = f->op->write(f, (char *)buf + sent, want - sent, pos);
@@ -166,10 +82,9 @@ static s64 rw_write(struct file *f, struct user_iter *it, loff_t *pos, void *buf
     return done;
 }
 
-/* A message is read or written in one piece; everything else may be cut up. */
-static s64 rw_buffered(struct file *f, struct user_iter *it, loff_t *pos, bool write)
+static s64 rw_buffered(struct file *f, struct iov_iter *it, loff_t *pos, bool write)
 {
-    s64 (*rw)(struct file *, struct user_iter *, loff_t *, void *, u64) = write ? rw_write : rw_read;
+    s64 (*rw)(struct file *, struct iov_iter *, loff_t *, void *, u64) = write ? rw_write : rw_read;
     void *buf;
     s64 r;
 
@@ -177,16 +92,6 @@ static s64 rw_buffered(struct file *f, struct user_iter *it, loff_t *pos, bool w
         char small[SMALL];
 
         return rw(f, it, pos, small, SMALL);
-    }
-    if (S_ISSOCK(f->inode->mode) && it->left > BOUNCE_SIZE) {
-        u64 pages = page_align(min(it->left, MESSAGE_MAX)) >> PAGE_SHIFT;
-
-        buf = page_alloc(pages);
-        if (buf) {
-            r = rw(f, it, pos, buf, pages << PAGE_SHIFT);
-            page_free(buf, pages);
-            return r;
-        }
     }
     buf = bounce_get();
     if (!buf)
@@ -210,7 +115,7 @@ static s64 write_limit(u64 pos, u64 n)
     return (s64)min(n, limit - pos);
 }
 
-static s64 file_rw(struct file *f, struct user_iter *it, loff_t *pos, bool write, bool append)
+static s64 file_rw(struct file *f, struct iov_iter *it, loff_t *pos, bool write, bool append)
 {
     bool regular = S_ISREG(f->inode->mode);
 
@@ -220,6 +125,8 @@ static s64 file_rw(struct file *f, struct user_iter *it, loff_t *pos, bool write
         return -EISDIR;
     if (write ? !f->op->write : !f->op->read)
         return -EINVAL;
+    if (f->op->rw_iter)
+        return f->op->rw_iter(f, it, write);
     if (regular && it->left == 0)
         return 0;
     if (regular && write) {
@@ -240,7 +147,7 @@ static s64 file_rw(struct file *f, struct user_iter *it, loff_t *pos, bool write
     return rw_buffered(f, it, pos, write);
 }
 
-static s64 fd_rw(int fd, struct user_iter *it, bool write)
+static s64 fd_rw(int fd, struct iov_iter *it, bool write)
 {
     struct file *f = fd_get(fd);
     s64 r;
@@ -252,7 +159,7 @@ static s64 fd_rw(int fd, struct user_iter *it, bool write)
     return r;
 }
 
-static s64 fd_prw(int fd, struct user_iter *it, u64 off, bool write, bool append)
+static s64 fd_prw(int fd, struct iov_iter *it, u64 off, bool write, bool append)
 {
     struct file *f;
     loff_t pos = (loff_t)off;
@@ -270,7 +177,7 @@ static s64 fd_prw(int fd, struct user_iter *it, u64 off, bool write, bool append
 
 SYSCALL(read)
 {
-    struct user_iter it;
+    struct iov_iter it;
 
     iter_one(&it, a1, a2);
     return fd_rw((int)a0, &it, false);
@@ -278,7 +185,7 @@ SYSCALL(read)
 
 SYSCALL(write)
 {
-    struct user_iter it;
+    struct iov_iter it;
 
     iter_one(&it, a1, a2);
     return fd_rw((int)a0, &it, true);
@@ -286,7 +193,7 @@ SYSCALL(write)
 
 SYSCALL(pread64)
 {
-    struct user_iter it;
+    struct iov_iter it;
 
     iter_one(&it, a1, a2);
     return fd_prw((int)a0, &it, a3, false, false);
@@ -294,7 +201,7 @@ SYSCALL(pread64)
 
 SYSCALL(pwrite64)
 {
-    struct user_iter it;
+    struct iov_iter it;
 
     iter_one(&it, a1, a2);
     return fd_prw((int)a0, &it, a3, true, false);
@@ -310,7 +217,7 @@ static bool fd_exists(int fd)
 
 static s64 fd_rwv(int fd, u64 vec, u64 count, bool write)
 {
-    struct user_iter it;
+    struct iov_iter it;
     s64 r;
 
     if (!fd_exists(fd))
@@ -325,7 +232,7 @@ static s64 fd_rwv(int fd, u64 vec, u64 count, bool write)
 
 static s64 fd_prwv(int fd, u64 vec, u64 count, u64 off, u32 flags, bool write)
 {
-    struct user_iter it;
+    struct iov_iter it;
     bool append = write && (flags & RWF_APPEND);
     s64 r;
 

@@ -52,6 +52,10 @@
     X(getrandom, "pux") X(memfd_create, "sx") X(copy_file_range, "fpfpux") X(preadv2, "fpdddx")                        \
     X(pwritev2, "fpdddx") X(mlock2, "xux") X(statx, "fsxxp") X(clone3, "pu") X(close_range, "uux")                     \
     X(epoll_pwait2, "fpdpp") X(faccessat2, "fsox") X(fchmodat2, "fsox") X(membarrier, "xxd")                           \
+    X(socket, "dxd") X(connect, "fpu") X(accept, "fpp") X(sendto, "fbuxpu") X(recvfrom, "fbuxpp") X(sendmsg, "fpx")    \
+    X(recvmsg, "fpx") X(shutdown, "fd") X(bind, "fpu") X(listen, "fd") X(getsockname, "fpp") X(getpeername, "fpp")     \
+    X(socketpair, "dxdp") X(setsockopt, "fddpu") X(getsockopt, "fddpp") X(accept4, "fppx") X(recvmmsg, "fpuxp")        \
+    X(sendmmsg, "fpux")                                                                                                \
     X(sethostname, "pu") X(setdomainname, "pu") X(acct, "s")
 /* clang-format on */
 
