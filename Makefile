@@ -92,10 +92,10 @@ MONITOR_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-format-truncation
 	-I$(BUILD)/generated
 # musl brings no kernel headers; xxhash.h is a header alone.
 MUSL_CFLAGS := $(MONITOR_CFLAGS) -fno-pie -fno-asynchronous-unwind-tables -fstack-protector-strong -ffunction-sections \
-	-fdata-sections -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
+	-fdata-sections -DTHAW_KERNEL_IN_PLACE -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 # One mapping for code and read-only data, none to be remapped at start: a start is measured in microseconds.
 MUSL_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,noexecstack \
-	-Wl,--build-id=none
+	-Wl,--build-id=none -Wl,-z,max-page-size=0x200000 -Wl,-T,monitor/thaw.lds
 comma := ,
 SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 HOST_CFLAGS := $(MONITOR_CFLAGS) $(SAN_FLAGS) -fPIC
@@ -128,8 +128,13 @@ $(BUILD)/libthaw.a: $(LIBTHAW_OBJ)
 	ar rcs $@ $(BUILD)/libthaw.o
 
 ifeq ($(SAN),)
-$(BUILD)/thaw: $(MUSL_OBJ)
-	$(MUSL_CC) $(MUSL_LDFLAGS) -o $@ $^
+# Written in large pieces, for a page cache that keeps such files in large pages.
+$(BUILD)/thaw: $(MUSL_OBJ) monitor/thaw.lds
+	$(MUSL_CC) $(MUSL_LDFLAGS) -o $@.tmp $(MUSL_OBJ)
+	rm -f $@
+	dd if=$@.tmp of=$@ bs=4M status=none
+	rm -f $@.tmp
+	chmod 755 $@
 else
 $(BUILD)/thaw: $(HOST_OBJ)
 	$(HOST_CC) $(SAN_FLAGS) -o $@ $^

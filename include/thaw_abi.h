@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define THAW_ABI_VERSION 1u
+#define THAW_ABI_VERSION 2u
 #define THAW_PAGE_SIZE 4096u
 
 /* The snapshot call: int $0x80 with this number in eax (on Linux the unused i386 ftime). */
@@ -102,6 +102,10 @@ struct thaw_region {
 #define THAW_REGION_IMAGE 2u    /* private mapping of the image, not modified */
 #define THAW_REGION_DATA 3u     /* contents are in the snapshot */
 #define THAW_REGION_POPULATE 4u /* a hint: fault [start, start+len) in, for writing if prot has PROT_WRITE */
+#define THAW_REGION_HUGE \
+    5u /* as DATA, of THAW_HUGE_SIZE and so aligned: read into memory of its own, a huge page if there is one */
+#define THAW_HUGE_SIZE (2u << 20)
+#define THAW_HUGE_MAX 1u /* each is private memory of the sandbox */
 #define THAW_REGION_MAX 4096u
 
 /* What the kernel counts; read by the monitor after the sandbox has ended. */
@@ -173,7 +177,7 @@ enum thaw_call_op {
     THAW_CALL_STAT = 16,      /* data: path -> data: struct thaw_stat; symbolic links are not followed */
     THAW_CALL_OPEN = 17,      /* arg[1]: O_* (access mode, CREAT, EXCL, TRUNC, APPEND, DIRECTORY); arg[2]: mode;
                                 data: path -> ret: handle; data: struct thaw_stat */
-    THAW_CALL_CLOSE = 18,     /* arg[1]: handle */
+    THAW_CALL_CLOSE = 18,     /* arg[1]: handle; the one call without a reply */
     THAW_CALL_PREAD = 19,     /* arg[1]: handle, arg[2]: offset, arg[3]: count -> ret: bytes; data */
     THAW_CALL_PWRITE = 20,    /* arg[1]: handle, arg[2]: offset, data -> ret: bytes */
     THAW_CALL_READDIR = 21,   /* arg[1]: handle (a directory), arg[2]: position, 0 first -> data: struct thaw_dirent

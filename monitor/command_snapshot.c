@@ -77,15 +77,15 @@ static void print_hex(const char *label, const uint8_t *p, size_t n)
 
 static void print_map(const struct snapshot *s)
 {
-    static const char *const kinds[] = {"?", "zero", "image", "data", "populate"};
+    static const char *const kinds[] = {"?", "zero", "image", "data", "populate", "huge"};
 
     for (uint32_t i = 0; i < s->region_count; i++) {
         const struct thaw_region *r = &s->regions[i];
 
         printf("%012llx-%012llx %c%c%c %-8s %10llx %8llu KiB\n", (unsigned long long)r->start,
                (unsigned long long)(r->start + r->len), r->prot & 1 ? 'r' : '-', r->prot & 2 ? 'w' : '-',
-               r->prot & 4 ? 'x' : '-', kinds[r->kind <= 4 ? r->kind : 0], (unsigned long long)r->offset,
-               (unsigned long long)r->len >> 10);
+               r->prot & 4 ? 'x' : '-', kinds[r->kind < sizeof kinds / sizeof kinds[0] ? r->kind : 0],
+               (unsigned long long)r->offset, (unsigned long long)r->len >> 10);
     }
 }
 

@@ -77,6 +77,8 @@ int control_serve(struct sandbox *sb, struct thaw_error *err)
             reply.ret = -ENODEV;
         else
             reply.ret = share_serve(sb->shares, &call, buf, data_out, &reply.len);
+        if (call.op == THAW_CALL_CLOSE)
+            return 0;
     }
     return control_reply(sb, &reply, data_out, err);
 }

@@ -21,6 +21,7 @@
 #include <linux/mman.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
@@ -34,12 +35,15 @@ _Static_assert((THAW_KERNEL_ADDR & (THAW_KERNEL_END - THAW_KERNEL_ADDR - 1)) == 
 #define ARG_LO(n) ((uint32_t)(offsetof(struct seccomp_data, args) + 8u * (n)))
 #define ARG_HI(n) (ARG_LO(n) + 4u)
 
-/* What an argument must be. The unused ones of a rule are NONE. */
-enum check_kind { NONE, EQUAL, AT_MOST, ONE_OF };
+/*
+ * What an argument must be. The unused ones of a rule are NONE. All but EQUAL64 look at the lower half, which is all
+ * that the host's kernel takes of an int or an unsigned int.
+ */
+enum check_kind { NONE, EQUAL, EQUAL64, AT_MOST, ONE_OF };
 struct check {
     enum check_kind kind;
     unsigned arg;
-    uint64_t value;         /* EQUAL, AT_MOST */
+    uint64_t value;         /* EQUAL, EQUAL64, AT_MOST */
     const uint32_t *values; /* ONE_OF: ends with 0 behind the first */
 };
 struct rule {
@@ -51,6 +55,9 @@ struct rule {
 #define CLONE_FLAGS                                                                                    \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | \
      CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+
+/* Stands for the sandbox's own pid until that is known. No pid is as large: see proc(5), pid_max. */
+#define PID_UNSET 0xffffffffu
 
 static const uint32_t futex_ops[] = {FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE, 0};
 static const uint32_t tty_ioctls[] = {TCGETS,   TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, TIOCSWINSZ, TIOCGPGRP,
@@ -66,17 +73,16 @@ static const struct rule rules[] = {
     {SYS_futex, {{ONE_OF, 1, 0, futex_ops}}},
     {SYS_clock_gettime, {{AT_MOST, 0, 11, NULL}}},
     /* anonymous memory, or private pages of the image */
-    {SYS_mmap,
-     {{EQUAL, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL}, {EQUAL, 4, (uint64_t)-1, NULL}, {NONE, 0, 0, NULL}}},
-    {SYS_mmap, {{EQUAL, 3, MAP_PRIVATE | MAP_FIXED, NULL}, {EQUAL, 4, THAW_FD_IMAGE, NULL}, {NONE, 0, 0, NULL}}},
+    {SYS_mmap, {{EQUAL64, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL}, {NONE, 0, 0, NULL}, {NONE, 0, 0, NULL}}},
+    {SYS_mmap, {{EQUAL64, 3, MAP_PRIVATE | MAP_FIXED, NULL}, {EQUAL64, 4, THAW_FD_IMAGE, NULL}, {NONE, 0, 0, NULL}}},
     {SYS_munmap, {{NONE, 0, 0, NULL}}},
     {SYS_mprotect, {{NONE, 0, 0, NULL}}},
-    {SYS_mremap, {{EQUAL, 3, MREMAP_MAYMOVE | MREMAP_FIXED, NULL}}},
+    {SYS_mremap, {{EQUAL64, 3, MREMAP_MAYMOVE | MREMAP_FIXED, NULL}}},
     {SYS_madvise, {{ONE_OF, 2, 0, advices}}},
-    {SYS_ppoll, {{AT_MOST, 1, 3, NULL}, {EQUAL, 3, 0, NULL}}},
+    {SYS_ppoll, {{AT_MOST, 1, 3, NULL}, {EQUAL64, 3, 0, NULL}}},
     {SYS_ioctl, {{AT_MOST, 0, THAW_FD_STDERR, NULL}, {ONE_OF, 1, 0, tty_ioctls}}},
-    {SYS_clone, {{EQUAL, 0, CLONE_FLAGS, NULL}}},
-    {SYS_tgkill, {{EQUAL, 0, 0 /* the sandbox's pid */, NULL}, {EQUAL, 2, KICK_SIGNAL, NULL}}},
+    {SYS_clone, {{EQUAL64, 0, CLONE_FLAGS, NULL}}},
+    {SYS_tgkill, {{EQUAL, 0, PID_UNSET, NULL}, {EQUAL, 2, KICK_SIGNAL, NULL}}},
     {SYS_setitimer, {{EQUAL, 0, 0 /* ITIMER_REAL */, NULL}}},
     {SYS_arch_prctl, {{ONE_OF, 0, 0, prctl_bases}}},
     {SYS_sched_yield, {{NONE, 0, 0, NULL}}},
@@ -96,12 +102,13 @@ static size_t check_len(const struct check *c)
     size_t n = 0;
     switch (c->kind) {
     case NONE: return 0;
+    case EQUAL64: return 4;
     case ONE_OF:
         do
             n++;
         while (c->values[n]);
-        return 2 + 1 + n;
-    default: return 4;
+        return 1 + n;
+    default: return 2;
     }
 }
 
@@ -112,26 +119,42 @@ static size_t check_emit(struct sock_filter *p, const struct check *c, size_t le
 
     if (c->kind == NONE)
         return 0;
-    p[n++] = LOAD(ARG_HI(c->arg));
-    p[n++] = UNLESS(BPF_JEQ, c->kind == ONE_OF ? 0 : c->value >> 32, len - 2 + left);
+    if (c->kind == EQUAL64) {
+        p[n++] = LOAD(ARG_HI(c->arg));
+        p[n++] = UNLESS(BPF_JEQ, c->value >> 32, len - 2 + left);
+    }
     p[n++] = LOAD(ARG_LO(c->arg));
-    if (c->kind == EQUAL) {
-        p[n] = UNLESS(BPF_JEQ, c->value, len - 1 - n + left);
-        n++;
-    } else if (c->kind == AT_MOST) {
-        p[n] = IF(BPF_JGT, c->value, len - 1 - n + left);
-        n++;
-    } else {
+    switch (c->kind) {
+    case ONE_OF:
         for (size_t i = 0; n < len; i++, n++)
             p[n] = n + 1 < len ? IF(BPF_JEQ, c->values[i], len - 1 - n) : UNLESS(BPF_JEQ, c->values[i], left);
+        break;
+    case AT_MOST: p[n++] = IF(BPF_JGT, c->value, left); break;
+    default: p[n++] = UNLESS(BPF_JEQ, c->value, left);
     }
     return n;
 }
 
-size_t filter_build(struct sock_filter *p, pid_t pid)
-{
-    size_t n = 0;
+static bool same_call_follows(size_t i) { return i + 1 < NR_RULES && rules[i + 1].nr == rules[i].nr; }
 
+static size_t rule_len(size_t i)
+{
+    size_t n = 2; /* is it this call, and its RETURN */
+    for (size_t k = 0; k < 3; k++)
+        n += check_len(&rules[i].check[k]);
+    return n + (i > 0 && same_call_follows(i - 1));
+}
+
+/*
+ * The accumulator holds the call's number from rule to rule. A check that fails goes to the end, or, where the next
+ * rule gives the same call another chance, there, and the number is loaded anew.
+ */
+size_t filter_build(struct sock_filter *p)
+{
+    size_t n = 0, behind = 0; /* instructions behind the rule up to the last one */
+
+    for (size_t i = 0; i < NR_RULES; i++)
+        behind += rule_len(i);
     p[n++] = LOAD(offsetof(struct seccomp_data, arch));
     p[n++] = UNLESS(BPF_JEQ, AUDIT_ARCH_X86_64, 6); /* to the trap below */
     p[n++] = LOAD(offsetof(struct seccomp_data, instruction_pointer) + 4);
@@ -141,21 +164,29 @@ size_t filter_build(struct sock_filter *p, pid_t pid)
     p[n++] = UNLESS(BPF_JEQ, TEXT_LO, 1);
     p[n++] = (struct sock_filter)BPF_STMT(BPF_JMP | BPF_JA, 1);
     p[n++] = RETURN(SECCOMP_RET_TRAP);
+    p[n++] = LOAD(offsetof(struct seccomp_data, nr));
     for (size_t i = 0; i < NR_RULES; i++) {
-        struct rule r = rules[i];
+        const struct rule r = rules[i];
         size_t left = 1; /* the rule's own RETURN */
-        if (r.nr == SYS_tgkill)
-            r.check[0].value = (uint64_t)(uint32_t)pid;
+        behind -= rule_len(i);
         for (size_t k = 0; k < 3; k++)
             left += check_len(&r.check[k]);
-        p[n++] = LOAD(offsetof(struct seccomp_data, nr));
+        if (i > 0 && same_call_follows(i - 1))
+            p[n++] = LOAD(offsetof(struct seccomp_data, nr));
         p[n++] = UNLESS(BPF_JEQ, r.nr, left);
         for (size_t k = 0; k < 3; k++) {
             left -= check_len(&r.check[k]);
-            n += check_emit(p + n, &r.check[k], left);
+            n += check_emit(p + n, &r.check[k], left + (same_call_follows(i) ? 0 : behind));
         }
         p[n++] = RETURN(SECCOMP_RET_ALLOW);
     }
     p[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
     return n;
+}
+
+void filter_set_pid(struct sock_filter *prog, size_t len, pid_t pid)
+{
+    for (size_t i = 0; i < len; i++)
+        if (BPF_CLASS(prog[i].code) == BPF_JMP && prog[i].k == PID_UNSET)
+            prog[i].k = (uint32_t)pid;
 }

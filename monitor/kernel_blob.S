@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's kernel inside the monitor: whole pages, so that they can be moved into the sandbox's window. */
-    .section .thaw_kernel, "a", @progbits
+    .section .thaw_kernel, "ax", @progbits
     .balign 4096
-    .globl thaw_kernel_start, thaw_kernel_end
+    .globl thaw_kernel_start
     .type thaw_kernel_start, @object
 thaw_kernel_start:
     .incbin "kernel-process.bin"
     .balign 4096
-thaw_kernel_end:
     .size thaw_kernel_start, . - thaw_kernel_start
 
     .section .rodata, "a", @progbits

@@ -45,12 +45,17 @@
 
 #define ANSWERS_MAX (128u << 10)
 
-extern const char thaw_kernel_start[], thaw_kernel_end[];
+/* The thaw command is linked with the kernel at its place (thaw.lds); a program that uses libthaw has it anywhere. */
+#if defined(THAW_KERNEL_IN_PLACE)
+#define KERNEL_IN_PLACE true
+#define KERNEL_FILE THAW_KERNEL_ADDR
+#else
+extern const char thaw_kernel_start[];
+#define KERNEL_IN_PLACE false
+#define KERNEL_FILE ((uint64_t)thaw_kernel_start)
+#endif
 
-static const struct kernel_image *kernel_image(void)
-{
-    return (const struct kernel_image *)(const void *)thaw_kernel_start;
-}
+static const struct kernel_image *kernel_image(void) { return (const struct kernel_image *)KERNEL_FILE; }
 
 /* ---- the child: raw system calls only, other threads of the caller do not exist here ---- */
 
@@ -164,9 +169,11 @@ static void child_run(struct child *c)
         child_fail(boot, "asking to die with the monitor", errno);
     if ((pid_t)syscall(SYS_getppid) != c->parent)
         syscall(SYS_exit_group, 125);
+    /* Shared memory is not in a child's page tables yet. */
+    syscall(SYS_madvise, boot, c->boot_used, MADV_POPULATE_WRITE);
     pid_t pid = (pid_t)syscall(SYS_getpid);
     boot->host_pid = (uint32_t)pid;
-    boot->filter_len = (uint32_t)filter_build((struct sock_filter *)((char *)boot + boot->filter_off), pid);
+    filter_set_pid((struct sock_filter *)((char *)boot + boot->filter_off), boot->filter_len, pid);
     child_descriptors(c);
     child_limits(c);
     if (c->config->harden)
@@ -174,19 +181,16 @@ static void child_run(struct child *c)
     child_privileges(c);
     child_forget_rseq();
 
-    /* The image moves away from where it is linked: from there on only its new place is looked at. */
-    child_move(c, (uint64_t)thaw_kernel_start, kernel_image()->data_end - THAW_KERNEL_ADDR, THAW_KERNEL_ADDR);
     const struct kernel_image *k = (const struct kernel_image *)THAW_KERNEL_ADDR;
-    if (syscall(SYS_mprotect, k->start, k->text_end - k->start, PROT_READ | PROT_EXEC) ||
-        syscall(SYS_mprotect, k->text_end, k->rodata_end - k->text_end, PROT_READ) ||
-        (k->data_end > k->rodata_end &&
-         syscall(SYS_mprotect, k->rodata_end, k->data_end - k->rodata_end, PROT_READ | PROT_WRITE)) ||
-        (k->bss_end > k->data_end && syscall(SYS_mmap, k->data_end, k->bss_end - k->data_end, PROT_READ | PROT_WRITE,
-                                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != (long)k->data_end))
-        child_fail(boot, "mapping the kernel", errno);
-    syscall(SYS_madvise, k->start, k->rodata_end - k->start, MADV_POPULATE_READ);
-    child_move(c, (uint64_t)boot, THAW_BOOT_AREA, THAW_BOOT_ADDR);
-    syscall(SYS_madvise, THAW_BOOT_ADDR, c->boot_used, MADV_POPULATE_WRITE);
+    if (!KERNEL_IN_PLACE) {
+        /* It moves away from where it is linked: from there on only its new place is looked at. */
+        child_move(c, KERNEL_FILE, kernel_image()->end - THAW_KERNEL_ADDR, THAW_KERNEL_ADDR);
+        if (syscall(SYS_mprotect, k->start, k->end - k->start, PROT_READ | PROT_EXEC))
+            child_fail(boot, "mapping the kernel", errno);
+    }
+    syscall(SYS_madvise, k->start, k->end - k->start, MADV_POPULATE_READ);
+    if ((uint64_t)boot != THAW_BOOT_ADDR)
+        child_move(c, (uint64_t)boot, THAW_BOOT_AREA, THAW_BOOT_ADDR);
     ((void (*)(struct thaw_boot *))k->entry)((struct thaw_boot *)THAW_BOOT_ADDR);
     __builtin_unreachable();
 }
@@ -219,6 +223,7 @@ static int boot_fill(struct sandbox *sb, const struct sandbox_config *config, si
         return thaw_error_set(err, 125, errno, "no fresh entropy from getrandom(2): %s", strerror(errno));
 
     boot->filter_off = (uint32_t)off;
+    boot->filter_len = (uint32_t)filter_build((struct sock_filter *)((char *)boot + off));
     off += FILTER_MAX * sizeof(struct sock_filter);
     boot->request_off = (uint32_t)off;
     boot->request_size = config->request->size;
@@ -245,6 +250,16 @@ _Static_assert(BOOT_TABLES_OFFSET + FILTER_MAX * sizeof(struct sock_filter) + TH
                    THAW_BOOT_AREA,
                "everything fits the boot area");
 
+/* Where the sandbox will have it, if that is free here, so that it need not be moved. */
+static void *boot_map(void)
+{
+    const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *boot =
+        mmap((void *)THAW_BOOT_ADDR, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, flags | MAP_FIXED_NOREPLACE, -1, 0);
+
+    return boot == MAP_FAILED ? mmap(NULL, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, flags, -1, 0) : boot;
+}
+
 int process_start(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err)
 {
     struct child c = {.config = config, .parent = getpid()};
@@ -259,7 +274,7 @@ int process_start(struct sandbox *sb, const struct sandbox_config *config, struc
         return thaw_error_set(err, 125, 0, "the kernel inside this program is damaged: install thaw anew");
     if (config->request->size > THAW_REQUEST_MAX)
         return thaw_error_set(err, 125, E2BIG, "the request is too large");
-    sb->boot = mmap(NULL, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    sb->boot = boot_map();
     if (sb->boot == MAP_FAILED) {
         sb->boot = NULL;
         return thaw_error_set(err, 125, errno, "no memory for the boot area: %s", strerror(errno));
@@ -330,5 +345,5 @@ void process_stop(struct sandbox *sb, int *wstatus)
 struct kernel_ranges process_kernel_ranges(void)
 {
     const struct kernel_image *k = kernel_image();
-    return (struct kernel_ranges){k->rodata_end, k->bss_end};
+    return (struct kernel_ranges){k->data_start, k->bss_end};
 }

@@ -40,6 +40,13 @@ static bool within(const struct thaw_region *r, uint64_t start, uint64_t end)
 
 static bool page_aligned(uint64_t v) { return !(v & (THAW_PAGE_SIZE - 1)); }
 
+static const char *region_in_file(const struct thaw_region *r, uint64_t file_size)
+{
+    return r->offset >= SNAPSHOT_PAGES_OFF && r->offset <= file_size && r->len <= file_size - r->offset
+               ? NULL
+               : "a region lies outside the file";
+}
+
 static const char *region_check(const struct thaw_region *r, uint64_t file_size)
 {
     struct kernel_ranges k = process_kernel_ranges();
@@ -57,10 +64,11 @@ static const char *region_check(const struct thaw_region *r, uint64_t file_size)
     case THAW_REGION_ZERO:
     case THAW_REGION_POPULATE: return NULL;
     case THAW_REGION_IMAGE: return user ? NULL : "a region of the kernel's is mapped from the image";
-    case THAW_REGION_DATA:
-        return r->offset >= SNAPSHOT_PAGES_OFF && r->offset <= file_size && r->len <= file_size - r->offset
-                   ? NULL
-                   : "a region lies outside the file";
+    case THAW_REGION_DATA: return region_in_file(r, file_size);
+    case THAW_REGION_HUGE:
+        if (!user || r->len != THAW_HUGE_SIZE || r->start & (THAW_HUGE_SIZE - 1) || r->prot != (PROT_READ | PROT_WRITE))
+            return "a region cannot be a huge page";
+        return region_in_file(r, file_size);
     default: return "a region is of an unknown kind";
     }
 }
@@ -70,6 +78,7 @@ const char *snapshot_table_check(const struct thaw_region *r, uint32_t count, ui
 {
     struct kernel_ranges k = process_kernel_ranges();
     uint64_t end = 0;
+    unsigned huge = 0;
 
     if (resume < k.data_start || resume >= k.data_end || k.data_end - resume < 64 || resume & 7)
         return "the point to resume at is not in the kernel's data";
@@ -82,6 +91,8 @@ const char *snapshot_table_check(const struct thaw_region *r, uint32_t count, ui
             return wrong;
         if (hint != (r[i].kind == THAW_REGION_POPULATE))
             return "hints and regions are mixed";
+        if (r[i].kind == THAW_REGION_HUGE && ++huge > THAW_HUGE_MAX)
+            return "more regions than allowed are huge pages";
         if (!hint) {
             if (r[i].start < end)
                 return "regions overlap or are out of order";

@@ -6,7 +6,7 @@
 #include "sandbox.h"
 
 #define SNAPSHOT_MAGIC "THAWSNAP"
-#define SNAPSHOT_FORMAT 1u
+#define SNAPSHOT_FORMAT 2u
 #define SNAPSHOT_TABLE_OFF 256u
 #define SNAPSHOT_PAGES_OFF \
     ((SNAPSHOT_TABLE_OFF + THAW_REGION_MAX * (uint32_t)sizeof(struct thaw_region) + 4095u) & ~4095u)

@@ -27,18 +27,23 @@
 /* A gap of zero pages shorter than this stays in the file (as a hole): one mapping is cheaper than two. */
 #define ZERO_GAP 16u
 /* Pages written by the training run with fewer others between them are brought in by one call. */
-#define HOT_GAP 4u
-#define HOT_READ_GAP 32u
+#define HOT_GAP 1u
+#define HOT_READ_GAP 4u
 #define TRAINING_SECONDS 20
+/* A huge page is worth its copy from so many pages written on. */
+#define HUGE_WORTH 64u
 
 struct take {
     int fd;
     pid_t pid;
     int mem; /* /proc/PID/mem */
     struct thaw_region in[THAW_REGION_MAX], out[THAW_REGION_MAX];
-    uint32_t in_count, out_count, hints;
+    uint32_t in_count, out_count;
     uint64_t off;    /* end of the file so far */
     uint64_t resume; /* read once: the kernel could change it */
+    uint64_t huge;   /* address of what is to be a huge page; 0: nothing */
+    struct thaw_region hint[THAW_REGION_MAX];
+    uint32_t hint_count;
     XXH3_state_t *sum;
     uint8_t *buf;
     struct snapshot_header header;
@@ -47,6 +52,10 @@ struct take {
 struct trained {
     struct take *take;
     bool done;
+    uint64_t at; /* the huge page that is being counted, and its pages written */
+    uint32_t pages;
+    uint64_t best; /* the one with the most of those that can be huge pages */
+    uint32_t best_pages;
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -156,11 +165,56 @@ static int take_data(struct take *t, const struct thaw_region *r)
     return err || !run.len ? err : take_add(t, run);
 }
 
+/* The part of r that lies in [from, to). */
+static struct thaw_region region_cut(struct thaw_region r, uint64_t from, uint64_t to)
+{
+    uint64_t start = r.start > from ? r.start : from, end = r.start + r.len < to ? r.start + r.len : to;
+
+    if (r.kind == THAW_REGION_IMAGE)
+        r.offset += start - r.start;
+    r.start = start;
+    r.len = end > start ? end - start : 0;
+    return r;
+}
+
+static int take_region(struct take *t, const struct thaw_region *r)
+{
+    if (!r->len)
+        return 0;
+    return r->kind == THAW_REGION_DATA ? take_data(t, r) : take_add(t, *r);
+}
+
+static int take_huge(struct take *t)
+{
+    struct thaw_region r = {t->huge, THAW_HUGE_SIZE, t->off, PROT_READ | PROT_WRITE, THAW_REGION_HUGE};
+    int err = take_add(t, r);
+
+    for (uint64_t done = 0; done < r.len && !err; done += CHUNK) {
+        err = take_read(t, r.start + done, CHUNK);
+        err = err ? err : take_write(t, t->buf, CHUNK);
+    }
+    return err;
+}
+_Static_assert(THAW_HUGE_SIZE % CHUNK == 0, "a huge page is whole chunks");
+
 static int take_pages(struct take *t)
 {
+    uint64_t huge = t->huge ? t->huge : UINT64_MAX, behind = t->huge ? huge + THAW_HUGE_SIZE : UINT64_MAX;
+    bool done = !t->huge;
+
+    t->off = SNAPSHOT_PAGES_OFF;
+    t->out_count = 0;
+    XXH3_128bits_reset(t->sum);
+    if (ftruncate(t->fd, SNAPSHOT_PAGES_OFF))
+        return -errno;
     for (uint32_t i = 0; i < t->in_count; i++) {
-        const struct thaw_region *r = &t->in[i];
-        int err = r->kind == THAW_REGION_DATA ? take_data(t, r) : take_add(t, *r);
+        struct thaw_region before = region_cut(t->in[i], 0, huge), after = region_cut(t->in[i], behind, UINT64_MAX);
+        int err = take_region(t, &before);
+        if (!err && !done && t->in[i].start + t->in[i].len > huge) {
+            done = true;
+            err = take_huge(t);
+        }
+        err = err || !t->huge ? err : take_region(t, &after);
         if (err)
             return err;
     }
@@ -181,13 +235,18 @@ static int take_finish(struct take *t, const struct sandbox *sb)
     h->resume = t->resume;
     h->memory_limit = sb->config->memory_limit;
     h->created_ns = now_ns(CLOCK_REALTIME);
-    h->region_count = t->out_count;
-    h->populate_count = t->hints;
-    snapshot_sum(t->out, t->out_count * sizeof(t->out[0]), h->table_sum);
+    /* The table is the regions, then the hints. */
+    if (t->hint_count > THAW_REGION_MAX - t->out_count)
+        t->hint_count = THAW_REGION_MAX - t->out_count;
+    memcpy(t->out + t->out_count, t->hint, t->hint_count * sizeof(t->hint[0]));
+    uint32_t count = t->out_count + t->hint_count;
+    h->region_count = count;
+    h->populate_count = t->hint_count;
+    snapshot_sum(t->out, count * sizeof(t->out[0]), h->table_sum);
     XXH128_canonicalFromHash(&c, XXH3_128bits_digest(t->sum));
     memcpy(h->pages_sum, c.digest, 16);
     snapshot_sum(h, offsetof(struct snapshot_header, header_sum), h->header_sum);
-    size_t n = t->out_count * sizeof(t->out[0]);
+    size_t n = count * sizeof(t->out[0]);
     if (pwrite(t->fd, t->out, n, SNAPSHOT_TABLE_OFF) != (ssize_t)n ||
         pwrite(t->fd, h, sizeof(*h), 0) != (ssize_t)sizeof(*h))
         return errno ? -errno : -EIO;
@@ -199,8 +258,46 @@ static int take_finish(struct take *t, const struct sandbox *sb)
 #define PAGEMAP_PRESENT (1ull << 63)
 #define PAGEMAP_FILE (1ull << 61) /* still the file's: read, not written */
 
-/* Hints for the pages of r that the run wrote to, or (write false) that it has mapped at all: see proc(5), pagemap. */
-static void trained_region(struct take *t, int pagemap, const struct thaw_region r, bool write)
+/* Whether [start, start + THAW_HUGE_SIZE) is memory of the user's, without a hole, that is read and written. */
+static bool can_be_huge(const struct take *t, uint64_t start)
+{
+    uint64_t at = start;
+
+    for (uint32_t i = 0; i < t->in_count && at < start + THAW_HUGE_SIZE; i++) {
+        const struct thaw_region *r = &t->in[i];
+        if (r->start + r->len <= at)
+            continue;
+        if (r->start > at || r->kind != THAW_REGION_DATA || r->prot != (PROT_READ | PROT_WRITE) ||
+            r->start + r->len > THAW_USER_END)
+            return false;
+        at = r->start + r->len;
+    }
+    return at >= start + THAW_HUGE_SIZE;
+}
+
+static void trained_count(struct trained *t, uint64_t addr)
+{
+    uint64_t at = addr & ~(uint64_t)(THAW_HUGE_SIZE - 1);
+
+    t->pages = at == t->at ? t->pages + 1 : 1;
+    t->at = at;
+    if (t->pages >= HUGE_WORTH && t->pages > t->best_pages && (t->best == at || can_be_huge(t->take, at))) {
+        t->best = at;
+        t->best_pages = t->pages;
+    }
+}
+
+static void hint_add(struct take *t, const struct thaw_region *hot)
+{
+    if (hot->len && t->hint_count < THAW_REGION_MAX)
+        t->hint[t->hint_count++] = *hot;
+}
+
+/*
+ * Hints for the pages of r that the run wrote to, or (write false) that it has mapped at all: see proc(5), pagemap.
+ * Counts pages written by huge page, and keeps the best.
+ */
+static void trained_region(struct take *t, int pagemap, const struct thaw_region r, bool write, struct trained *trained)
 {
     const uint64_t gap = (write ? HOT_GAP : HOT_READ_GAP) * (uint64_t)THAW_PAGE_SIZE;
     struct thaw_region hot = {0};
@@ -216,19 +313,34 @@ static void trained_region(struct take *t, int pagemap, const struct thaw_region
             uint64_t addr = r.start + done + k * THAW_PAGE_SIZE;
             if (!(entry[k] & PAGEMAP_PRESENT) || (write && entry[k] & PAGEMAP_FILE))
                 continue;
+            if (write)
+                trained_count(trained, addr);
             if (hot.len && addr - (hot.start + hot.len) <= gap) {
                 hot.len = addr + THAW_PAGE_SIZE - hot.start;
                 continue;
             }
-            if (hot.len && t->out_count < THAW_REGION_MAX)
-                t->out[t->out_count++] = hot;
+            hint_add(t, &hot);
             hot = (struct thaw_region){addr, THAW_PAGE_SIZE, 0, write ? PROT_READ | PROT_WRITE : PROT_READ,
                                        THAW_REGION_POPULATE};
         }
         done += n * THAW_PAGE_SIZE;
     }
-    if (hot.len && t->out_count < THAW_REGION_MAX)
-        t->out[t->out_count++] = hot;
+    hint_add(t, &hot);
+}
+
+/* What is in the huge page needs no hint. */
+static void hints_cut(struct take *t)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < t->hint_count; i++) {
+        struct thaw_region before = region_cut(t->hint[i], 0, t->huge);
+        struct thaw_region after = region_cut(t->hint[i], t->huge + THAW_HUGE_SIZE, UINT64_MAX);
+        /* One that crosses the whole of it cannot be: the gap between two pages of a hint is shorter. */
+        if (before.len || after.len)
+            t->hint[n++] = before.len ? before : after;
+    }
+    t->hint_count = n;
 }
 
 int64_t process_trained(struct sandbox *sb, const struct thaw_call *call)
@@ -237,22 +349,20 @@ int64_t process_trained(struct sandbox *sb, const struct thaw_call *call)
     char name[64];
 
     (void)call;
-    if (!t)
+    if (!t || sb->trained->done)
         return -EPERM;
     snprintf(name, sizeof(name), "/proc/%d/pagemap", (int)sb->pid);
     int fd = open(name, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    uint32_t regions = t->out_count;
-    for (uint32_t i = 0; i < regions; i++) {
+    for (uint32_t i = 0; i < t->out_count; i++) {
         const struct thaw_region r = t->out[i];
         if (r.prot & PROT_WRITE)
-            trained_region(t, fd, r, true);
+            trained_region(t, fd, r, true, sb->trained);
         if (r.prot & PROT_READ && r.kind != THAW_REGION_ZERO)
-            trained_region(t, fd, r, false);
+            trained_region(t, fd, r, false, sb->trained);
     }
     close(fd);
-    t->hints = t->out_count - regions;
     sb->trained->done = true;
     return 0;
 }
@@ -321,6 +431,7 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
         if (ex.kind == THAW_EXIT_PANIC || ex.kind == THAW_EXIT_NONE)
             ret = thaw_error_set(err, 125, 0, "the snapshot does not run: %s",
                                  ex.text[0] ? ex.text : "it ended by itself");
+        t->huge = trained.best;
     }
 out:
     free(request);
@@ -445,7 +556,12 @@ int64_t process_snapshot(struct sandbox *sb, const struct thaw_call *call, struc
         ret = -EIO;
         goto out;
     }
-    ret = take_finish(t, sb);
+    ret = 0;
+    if (t->huge) {
+        hints_cut(t);
+        ret = take_pages(t);
+    }
+    ret = ret ? ret : take_finish(t, sb);
     ret = ret ? ret : take_publish(t, path, tmp, sizeof(tmp));
     sb->snapshot_made = ret == 0;
 out:

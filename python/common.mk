@@ -3,7 +3,9 @@
 # (Makefile).
 
 # The C and assembly files that make an interpreter start and end Thaw's way.
-START_OBJECTS := thaw_snapshot start request streams program renew ending stash stash_code
+START_OBJECTS := thaw_snapshot start arena request streams program renew ending stash stash_code
 
-# No RELRO: it costs a system call at start and guards a GOT that a static program hardly has.
-PYTHON_LDFLAGS := -static -no-pie -Wl,-z,norelro -Wl,-z,noexecstack -Wl,--gc-sections -Wl,-O1
+# One segment for code and constants, without a seam within a huge page; what is written to in another (hot.lds). No
+# RELRO: it costs a system call at start and guards a GOT that a static program hardly has.
+PYTHON_LDFLAGS := -static -no-pie -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,noexecstack -Wl,--gc-sections \
+	-Wl,-O1 -Wl,-T,python/hot.lds

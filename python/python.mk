@@ -32,7 +32,7 @@ $(BUILD)/python/stash_code.o: python/stash.py
 
 # glibc's warnings about getaddrinfo and friends in static programs are expected: without its shared
 # libraries in the image those fall back to files and DNS only. Any other complaint is an error.
-$(BUILD)/python/python: $(PYTHON_OBJ)
+$(BUILD)/python/python: $(PYTHON_OBJ) python/hot.lds
 	$(CC) $(PYTHON_LDFLAGS) -o $@.tmp $(PYTHON_OBJ) $(PYTHON_CONFIG_DIR)/libpython$(PYTHON_VERSION).a \
 		-lexpat -lz -lm 2>$@.log || { cat $@.log >&2; exit 1; }
 	@! grep -vE "in function \`|statically linked applications requires at runtime" $@.log
@@ -46,12 +46,9 @@ $(BUILD)/image-root.stamp: $(BUILD)/python/python $(PYTHON_ROOT_INPUTS)
 	sh python/build-root.sh $(BUILD)/image-root $(BUILD)/python/python
 	@touch $@
 
-# Fixed times and UUID: the same root gives the same image. No inline data, so that every file's
-# pages can be mapped; no extended attributes.
-$(PYTHON_IMAGE): $(BUILD)/image-root.stamp
+$(PYTHON_IMAGE): $(BUILD)/image-root.stamp python/build-image.sh
 	@mkdir -p $(@D)
-	mkfs.erofs -T0 -U 7468617f-0000-4000-8000-707974686f6e --all-root -Enoinline_data -x-1 --quiet \
-		$@.tmp $(BUILD)/image-root
+	sh python/build-image.sh $(BUILD)/image-root $@.tmp
 	mv $@.tmp $@
 
 -include $(PYTHON_OBJ:.o=.d)

@@ -15,11 +15,12 @@
 /* Names that talk to the launcher; a program started natively would not see them. */
 static const char *const own_names[] = {"THAW_SNAPSHOT", "THAW_WARM", "THAW_SCRIPT"};
 
-/* In .bss: costs nothing but the pages that a request really fills. */
+/* Room for what most starts bring; a larger request gets memory of its own. Its strings live as long as the process. */
 static union {
     struct thaw_request head;
-    char bytes[THAW_REQUEST_MAX];
-} request_buffer;
+    char bytes[16 << 10];
+} request_small __attribute__((section(".bss.cold")));
+static char *request_bytes = request_small.bytes;
 
 int request_open(void)
 {
@@ -47,7 +48,7 @@ static bool request_name_is_own(const char *entry)
 /* Cuts count strings out of [off, size); returns false when they are not all there. */
 static bool request_strings(uint32_t off, uint32_t count, uint32_t size, char **out)
 {
-    char *at = request_buffer.bytes + off;
+    char *at = request_bytes + off;
     if (off > size)
         return false;
     size_t left = size - off;
@@ -70,7 +71,7 @@ static int request_fail(const char *what)
 
 static int request_parse(struct request *r, size_t got)
 {
-    const struct thaw_request *h = &request_buffer.head;
+    const struct thaw_request *h = (const void *)request_bytes;
     if (got < sizeof *h || h->magic != THAW_REQUEST_MAGIC || h->size < sizeof *h || h->size > got)
         return request_fail("not a request");
     /* Every string takes a byte at least, so these bounds also bound the allocation. */
@@ -108,15 +109,22 @@ int request_read(struct request *r, int fd, int argc, char **argv, char **env)
         for (int i = 0; i < 3; i++)
             r->tty |= (unsigned)isatty(i) << i;
     } else {
-        size_t got = 0;
+        size_t got = 0, room = sizeof request_small;
         for (;;) {
-            ssize_t n = read(fd, request_buffer.bytes + got, sizeof request_buffer.bytes - got);
+            if (got == room) {
+                char *more = malloc(THAW_REQUEST_MAX);
+                if (more == NULL || room == THAW_REQUEST_MAX)
+                    return request_fail("too large");
+                request_bytes = memcpy(more, request_bytes, got);
+                room = THAW_REQUEST_MAX;
+            }
+            ssize_t n = read(fd, request_bytes + got, room - got);
             if (n < 0 && errno == EINTR)
                 continue;
             if (n < 0)
                 return request_fail(strerror(errno));
             got += (size_t)n;
-            if (n == 0 || (got >= sizeof request_buffer.head && got >= request_buffer.head.size))
+            if (n == 0 || (got >= sizeof request_small.head && got >= ((struct thaw_request *)request_bytes)->size))
                 break;
         }
         close(fd);

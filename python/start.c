@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "ending.h"
 #include "program.h"
 #include "renew.h"
@@ -153,38 +154,22 @@ static _Noreturn void start_restart(const struct request *r)
     _exit(1);
 }
 
-/*
- * Uses up the holes in the interpreter's heap, so that a run's new objects lie side by side in pools of
- * their own instead of in a page each: every page written after a restore is a page copied. A pool is
- * 16 KiB and its first block follows a header of 48 bytes; were that not so in another CPython, a little
- * memory would be wasted and nothing gained.
- */
-static void start_settle_heap(void)
-{
-    for (size_t size = 16; size <= 512; size += 16)
-        for (int i = 0; i < 20000; i++) {
-            void *p = PyObject_Malloc(size);
-            if (p == NULL || ((uintptr_t)p & 0x3fff) == 48)
-                break;
-        }
-}
-
 static void start_prepare_snapshot(void)
 {
     if (ending_begin() < 0)
         start_fail("cannot prepare a snapshot");
     start_warm();
-    if (program_prepare() < 0 || streams_prepare() < 0 || renew_prepare() < 0)
-        start_fail("cannot prepare a snapshot");
     PyObject *stash = stash_fill();
     if (stash == NULL)
         start_fail("cannot import the standard library");
     while (PyGC_Collect() > 0)
         ;
-    if (ending_prepare(stash, START_ADDS_SNAPSHOT) < 0)
+    arena_open();
+    if (program_prepare() < 0 || streams_prepare() < 0 || renew_prepare() < 0 ||
+        ending_prepare(stash, START_ADDS_SNAPSHOT) < 0)
         start_fail("cannot prepare a snapshot");
-    start_settle_heap();
     start.device = request_open();
+    arena_make_room();
 }
 
 static void start_run_snapshot(void)
@@ -231,6 +216,7 @@ Py_ssize_t thaw_start_begin(Py_ssize_t argc, char *const *argv)
     /* Setting one turns off glibc's adapting of the others: large blocks would be mapped and unmapped each time. */
     mallopt(M_MMAP_THRESHOLD, 32 << 20);
     mallopt(M_TRIM_THRESHOLD, 64 << 20);
+    arena_install();
     return argc > 0 ? 1 : 0;
 }
 

@@ -34,6 +34,8 @@ typedef s32 pid_t;
 #define __noreturn __attribute__((noreturn))
 #define __printf(f, a) __attribute__((format(printf, f, a)))
 #define __unused __attribute__((unused))
+/* Large and hardly used: it stands apart, so that what is used lies together. */
+#define __sparse __attribute__((section(".bss.sparse")))
 #define __packed __attribute__((packed))
 #define likely(x) __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)

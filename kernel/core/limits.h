@@ -24,6 +24,7 @@
 #define KSTACK_SLOT (128ul << 10)
 
 #define USER_STACK_SIZE (8ul << 20)
-#define COMMIT_CHUNK (2ul << 20) /* large anonymous memory is charged in pieces of this size */
+#define COMMIT_CHUNK (2ul << 20)  /* large anonymous memory is charged in pieces of this size */
+#define BSS_EAGER_MAX (8ul << 20) /* a program's .bss, up to this, is charged as a whole: no faults later */
 
 #endif

@@ -11,9 +11,8 @@
     .section .text.header, "ax"
     .quad THAW_KERNEL_MAGIC
     .quad kernel_start
-    .quad kernel_text_end
-    .quad kernel_rodata_end
-    .quad kernel_data_end
+    .quad kernel_end
+    .quad kernel_data_start
     .quad kernel_bss_end
     .quad kernel_entry
 

@@ -63,7 +63,7 @@ int machine_snapshot(void)
     const u32 rw = HOST_PROT_READ | HOST_PROT_WRITE;
     /* In order of address, as the file has them. */
     int err =
-        snapshot_add_region((u64)kernel_rodata_end, (u64)(kernel_bss_end - kernel_rodata_end), 0, rw, THAW_REGION_DATA);
+        snapshot_add_region((u64)kernel_data_start, (u64)(kernel_bss_end - kernel_data_start), 0, rw, THAW_REGION_DATA);
     err = err ? err : snapshot_add_region((u64)thread_info(), KSTACK_SIZE, 0, rw, THAW_REGION_DATA);
     err = err ? err : snapshot_add_region(THAW_HEAP_ADDR, kmalloc_heap_end() - THAW_HEAP_ADDR, 0, rw, THAW_REGION_DATA);
     if (err)
@@ -121,6 +121,8 @@ void process_entry(struct thaw_boot *b)
     if (restore) {
         memory_restore();
         host_syscall(HOST_close, THAW_FD_SNAPSHOT, 0, 0, 0, 0, 0);
+    } else {
+        memory_fresh();
     }
     boot->stats.t_mapped_ns = host_clock(1);
     trap_init();

@@ -11,6 +11,7 @@
 #define HOST_read 0
 #define HOST_write 1
 #define HOST_close 3
+#define HOST_pread64 17
 #define HOST_mmap 9
 #define HOST_mprotect 10
 #define HOST_munmap 11

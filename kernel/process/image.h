@@ -7,16 +7,15 @@
 #include <stdint.h>
 
 #endif
-#define THAW_KERNEL_MAGIC 0x6b70776168742e01
+#define THAW_KERNEL_MAGIC 0x6b70776168742e02
 
 #ifndef __ASSEMBLER__
 /* Addresses are those of the running kernel; all but entry are page-aligned. */
 struct kernel_image {
     uint64_t magic;
-    uint64_t start;      /* THAW_KERNEL_ADDR; text from here, readable and executable */
-    uint64_t text_end;   /* read-only data from here */
-    uint64_t rodata_end; /* initialised data from here, writable */
-    uint64_t data_end;   /* zeroed memory from here: not in the file */
+    uint64_t start;      /* THAW_KERNEL_ADDR: the file from here, readable and executable */
+    uint64_t end;        /* of the file */
+    uint64_t data_start; /* writable memory from here, the kernel's to map and fill: not in the file */
     uint64_t bss_end;
     uint64_t entry; /* void entry(struct thaw_boot *), on any stack */
 };

@@ -58,14 +58,15 @@ static s64 unmap_between(u64 from, u64 to)
     return to > from ? host_syscall(HOST_munmap, from, to - from, 0, 0, 0, 0) : 0;
 }
 
-/* What the monitor's child left behind goes: everything but the window and the host's vDSO. */
+/* What the monitor's child left behind goes: all but the boot area, the kernel's file and the host's vDSO. */
 void memory_init(void)
 {
     u64 vdso = boot->vdso.start ? boot->vdso.start : THAW_WINDOW_END;
     u64 vdso_end = boot->vdso.start ? boot->vdso.end : THAW_WINDOW_END;
-    s64 err = unmap_between(0, THAW_WINDOW_START);
+    s64 err = unmap_between(0, THAW_BOOT_ADDR);
 
-    err = err ? err : unmap_between(THAW_WINDOW_END, vdso);
+    err = err ? err : unmap_between(THAW_BOOT_ADDR + THAW_BOOT_AREA, (u64)kernel_start);
+    err = err ? err : unmap_between((u64)kernel_data_start, vdso);
     err = err ? err : unmap_between(vdso_end, HOST_USER_END);
     if (err)
         panic("munmap of the monitor's memory: error %ld", (long)-err);
@@ -77,6 +78,30 @@ void memory_init(void)
     }
 }
 
+/* A cold boot: the kernel's own writable memory. */
+void memory_fresh(void)
+{
+    u64 len = (u64)(kernel_bss_end - kernel_data_start);
+
+    if (machine_map_anon(NULL, (u64)kernel_data_start, len, PROT_READ | PROT_WRITE))
+        panic("no memory for the kernel's data");
+    memcpy(kernel_data_start, kernel_data_load, (size_t)(kernel_data_end - kernel_data_start));
+}
+
+static s64 restore_huge(const struct thaw_region *r)
+{
+    s64 ret = machine_map_anon(NULL, r->start, r->len, r->prot);
+
+    machine_advise_huge(NULL, r->start, r->len);
+    for (u64 done = 0; !ret && done < r->len;) {
+        s64 n = host_syscall(HOST_pread64, THAW_FD_SNAPSHOT, r->start + done, r->len - done, r->offset + done, 0, 0);
+        if (n <= 0)
+            return n ? n : -EIO;
+        done += (u64)n;
+    }
+    return ret;
+}
+
 /* The regions come from a snapshot that the monitor has checked: none overlaps another or lies where it must not. */
 void memory_restore(void)
 {
@@ -86,11 +111,17 @@ void memory_restore(void)
         s64 ret;
         switch (r->kind) {
         case THAW_REGION_ZERO: ret = machine_map_anon(NULL, r->start, r->len, r->prot); break;
-        case THAW_REGION_IMAGE: ret = machine_map_image(NULL, r->start, r->len, r->prot, r->offset); break;
+        case THAW_REGION_IMAGE:
+            ret = machine_map_image(NULL, r->start, r->len, r->prot, r->offset);
+            /* Should the pages have to be read first, then as huge ones. */
+            if (r->len >= THAW_HUGE_SIZE)
+                machine_advise_huge(NULL, r->start, r->len);
+            break;
         case THAW_REGION_DATA:
             ret = check(host_syscall(HOST_mmap, r->start, r->len, (u64)host_prot(r->prot), MAP_HERE, THAW_FD_SNAPSHOT,
                                      r->offset));
             break;
+        case THAW_REGION_HUGE: ret = restore_huge(r); break;
         default: /* a hint: an older host that knows it not takes its faults one by one */
             host_syscall(HOST_madvise, r->start, r->len,
                          r->prot & PROT_WRITE ? HOST_MADV_POPULATE_WRITE : HOST_MADV_POPULATE_READ, 0, 0, 0);

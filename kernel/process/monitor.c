@@ -72,7 +72,11 @@ s64 machine_monitor_call(struct thaw_call *call, const void *data, void *reply, 
 
     kernel_unlock();
     size_t n = sizeof(packet->call) + call->len;
-    if (packet_io(HOST_write, n) == (s64)n) {
+    bool sent = packet_io(HOST_write, n) == (s64)n;
+    if (sent && call->op == THAW_CALL_CLOSE) { /* has no reply */
+        call->len = 0;
+        ret = 0;
+    } else if (sent) {
         s64 got = packet_io(HOST_read, sizeof(*packet));
         if (got >= (s64)sizeof(packet->call) && packet->call.op == call->op &&
             packet->call.len == (u64)got - sizeof(packet->call)) {

@@ -41,7 +41,8 @@ static inline bool is_user_range(u64 addr, u64 len)
 extern s32 host_pid;
 
 /* ---- entry.S ---- */
-extern char kernel_start[], kernel_text_end[], kernel_rodata_end[], kernel_data_end[], kernel_bss_end[];
+extern char kernel_start[], kernel_text_end[], kernel_data_load[];
+extern char kernel_data_start[], kernel_data_end[], kernel_bss_end[];
 extern char host_intr_start[], host_intr_end[], host_intr_eintr[];
 extern char signal_restorer[], signal_restorer_end[];
 /* A host system call that a kick ends with -EINTR, even one that came just before it. */
@@ -77,6 +78,7 @@ void thread_resume_first(void);
 
 /* ---- memory.c ---- */
 void memory_init(void);
+void memory_fresh(void);
 void memory_restore(void);
 
 /* ---- clock.c ---- */

@@ -72,7 +72,7 @@ static const struct {
     long nr, a[6];
 } wrong[] = {
     {"read of another descriptor", 0, {4, 0, 0}},
-    {"read of a far descriptor", 0, {0x100000000, 0, 0}},
+    {"read of a far descriptor", 0, {0x100000004, 0, 0}},
     {"write to the image", 1, {4, 0, 0}},
     {"write to another descriptor", 1, {77, 0, 0}},
     {"shared memory", 9, {0, 4096, 3, 0x31, -1, 0}},

@@ -37,8 +37,8 @@ static const u16 class_size[] = {16, 32, 48, 64, 80, 96, 128, 192, 256, 336, 512
 #define NR_CLASSES ARRAY_SIZE(class_size)
 #define OBJECT_MAX 2048u
 
-static u64 used_map[HEAP_PAGES / WORD]; /* bit: the page is taken; only the part below heap_pages counts */
-static struct page *page_table[CHUNKS];
+static u64 used_map[HEAP_PAGES / WORD] __sparse; /* bit: the page is taken; only the part below heap_pages counts */
+static struct page *page_table[CHUNKS] __sparse;
 static u32 partial[NR_CLASSES]; /* heads of the lists of pages with room */
 static u64 heap_pages;          /* mapped so far */
 static u64 lowest_free;         /* no free page lies below */

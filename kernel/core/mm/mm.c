@@ -105,7 +105,9 @@ static bool vma_can_merge(const struct vma *a, const struct vma *b)
 
 static void vma_merge(struct mm *mm, u32 i) /* with its right neighbour, if they fit */
 {
-    if (i + 1 >= mm->nr_vmas || !vma_can_merge(&mm->vmas[i], &mm->vmas[i + 1]))
+    /* The heap stays a mapping of its own in /proc/PID/maps. */
+    if (i + 1 >= mm->nr_vmas || !vma_can_merge(&mm->vmas[i], &mm->vmas[i + 1]) ||
+        mm->vmas[i + 1].start == mm->start_brk)
         return;
     mm->vmas[i].end = mm->vmas[i + 1].end;
     if (mm->vmas[i + 1].file)

@@ -131,7 +131,9 @@ static int elf_map_segment(struct mm *mm, const struct elf *e, const struct elf6
     }
     u64 anon = p->filesz ? page_align(file_end) : start;
     if (page_align(mem_end) > anon) {
-        ret = mm_mmap(anon, page_align(mem_end) - anon, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+        u64 len = page_align(mem_end) - anon;
+        u32 eager = len <= BSS_EAGER_MAX ? MAP_STACK : 0;
+        ret = mm_mmap(anon, len, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | eager, NULL, 0);
         if (ret < 0)
             return (int)ret;
     }
@@ -385,8 +387,7 @@ static int exec_elf(struct file *f, const char *path, char *const argv[], char *
         strlcpy(p->exe, path, sizeof(p->exe));
 
     err = elf_map(mm, prog, PIE_BASE);
-    /* A page apart, so that the heap is a mapping of its own in /proc/self/maps. */
-    mm->start_brk = mm->brk = page_align(prog->bias + prog->hi) + PAGE_SIZE;
+    mm->start_brk = mm->brk = page_align(prog->bias + prog->hi);
     if (!err && interp) {
         u64 base = round_down(mm->mmap_base - (interp->hi - interp->lo), COMMIT_CHUNK);
         err = elf_map(mm, interp, base);
