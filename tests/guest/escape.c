@@ -135,7 +135,7 @@ static void window_list(void)
         NO(SYS_read, fd, p, 0, 0, 0, 0);
     }
     NO(SYS_write, -1, p, 0, 0, 0, 0);
-    NO(SYS_write, 0x100000001, p, 0, 0, 0, 0);
+    NO(SYS_write, 0x100000005, p, 0, 0, 0, 0);
     NO(SYS_read, 0x7fffffff, p, 0, 0, 0, 0);
     for (long op = 0; op < 512; op++) {
         if (op == FUTEX_WAIT_PRIVATE || op == FUTEX_WAKE_PRIVATE || op == FUTEX_WAIT_BITSET_PRIVATE)
