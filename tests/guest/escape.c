@@ -326,7 +326,6 @@ static int try_own(void)
         /* none of these may work: nothing of the host is to be had */
         {SYS_kill, 1, 9, 0},
         {SYS_ptrace, 16, 1, 0},
-        {SYS_socket, 16, 3, 0},
         {SYS_socket, 17, 3, 0},
         {SYS_bpf, 0, 0, 0},
         {SYS_perf_event_open, 0, 0, 0},
