@@ -3,7 +3,7 @@
 #   make            build/thaw, the kernel, the Python launcher and the image `python`
 #   make hello      everything on a fresh machine, then a real program, cold and restored
 #   make test       unit and end-to-end tests (SAN=1: with address and undefined-behaviour sanitizers)
-#   make bench      the times, side by side        make soak   the long runs
+#   make bench      the times, side by side        make soak   the long runs      make fuzz   hours of it
 #   make lint       clang-format, clang-tidy, cppcheck
 #   make install    PREFIX=/usr/local DESTDIR=
 
@@ -189,7 +189,7 @@ hello: deps
 	@$(RUN_ENV) sh scripts/hello.sh
 
 test: deps
-	@$(MAKE) --no-print-directory all unit-tests guest-tests
+	@$(MAKE) --no-print-directory all unit-tests guest-tests fuzzers
 	@$(RUN_ENV) bash tests/run.sh
 
 soak: deps

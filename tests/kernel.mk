@@ -38,8 +38,6 @@ $(BUILD)/tests/unit/test_hostfs $(BUILD)/tests/unit/test_vfs: $(BUILD)/tests/uni
 	@mkdir -p $(@D)
 	$(CC) $(KTEST_CFLAGS) $(KTEST_SAN) -o $@ $(filter %.c %.o,$^) -lpthread -lcmocka
 
-.PHONY: fuzz-erofs
-fuzz-erofs: $(BUILD)/tests/fuzz/fuzz_erofs
 $(BUILD)/tests/fuzz/fuzz_erofs: tests/fuzz/fuzz_erofs.c $(KTEST_EROFS) $(KTEST_FAKE) $(KTEST_DEPS)
 	@mkdir -p $(@D)
 	clang $(KTEST_CFLAGS) -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined -o $@ $(filter %.c,$^) -lpthread

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Runs every test: unit, end to end as root and as an ordinary user, how programs end, faults in short form, escape.
+# Runs every test: unit, end to end as root and as an ordinary user, how programs end, faults in short form, escape,
+# fuzzers for a short while, and, with a kvm machine, end to end in an emulated VM.
 # Last line: N passed, N failed[, N skipped]. `make test` calls it; alone: tests/run.sh [SUITE...]
 # THAW_TEST_MACHINE: the machine to test; else thaw's own choice. THAW_TEST_LOG: a file to add each suite's TAP to.
 set -u
@@ -106,6 +107,10 @@ fi
 if wanted escape; then
     [ "$(id -u)" -ne 0 ] || suite "escape (root)" timeout $((300 * slow)) python3 "$work/tests/fault/escape.py"
     suite "escape (user)" as_user timeout $((300 * slow)) python3 "$work/tests/fault/escape.py"
+fi
+if wanted fuzz; then
+    # Each for a short while; `make fuzz` has the time.
+    suite "fuzz" env BUILD="$BUILD" THAW="$work/bin/thaw" timeout 1200 bash "$work/tests/fuzz/run.sh" "${FUZZ_TIME:-10}"
 fi
 # The end-to-end suite on the kvm machine, in a VM whose KVM works (tests/nested). One boot, then every test in it.
 nested() {
