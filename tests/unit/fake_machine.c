@@ -447,6 +447,7 @@ WEAK struct task *task_by_tid(pid_t tid)
     return NULL;
 }
 
+WEAK int signal_send_process(struct process *p, int sig, const struct siginfo *info) { return 0; }
 WEAK struct process *process_by_pid(pid_t pid) { return pid == first.pid ? &first : NULL; }
 WEAK u32 task_count(void) { return first.nr_threads; }
 

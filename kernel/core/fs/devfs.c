@@ -9,6 +9,7 @@
 #include "poll.h"
 #include "proc/signal.h"
 #include "sys/request.h"
+#include "tty/tty.h"
 #include "vfs.h"
 
 #define TCGETS 0x5401u
@@ -39,6 +40,7 @@
 #define DEV_TTY MKDEV(5, 0)
 #define DEV_CONSOLE MKDEV(5, 1)
 #define DEV_PTS MKDEV(136, 0)  /* what a terminal on the caller's side shows itself as */
+#define CONSOLE_SESSION 1      /* whose controlling terminal that is */
 #define DEV_THAW MKDEV(240, 0) /* 240 to 254: for local use */
 
 /* ---- memory devices ---- */
@@ -293,6 +295,16 @@ int chrdev_open(struct inode *inode, struct file *f)
             f->op = devices[i].fops;
             return 0;
         }
+    if (inode->rdev == DEV_PTMX)
+        return ptmx_open(f);
+    if (inode->rdev > DEV_PTS && inode->rdev <= DEV_PTS + PTS_MAX)
+        return pts_open((u32)(inode->rdev - DEV_PTS), f);
+    if (inode->rdev == DEV_TTY) {
+        int r = ctty_open(f);
+
+        if (r == 0 || current->process->sid != CONSOLE_SESSION)
+            return r;
+    }
     if (inode->rdev == DEV_TTY || inode->rdev == DEV_CONSOLE || inode->rdev == DEV_PTS) {
         int n = console_find_tty();
 
@@ -342,7 +354,8 @@ static int dev_fill(struct inode *root)
         {"full", S_IFCHR | 0666, DEV_MEM_FULL},       {"random", S_IFCHR | 0666, DEV_MEM_RANDOM},
         {"urandom", S_IFCHR | 0666, DEV_MEM_URANDOM}, {"tty", S_IFCHR | 0666, DEV_TTY},
         {"console", S_IFCHR | 0600, DEV_CONSOLE},     {"thaw", S_IFCHR | 0600, DEV_THAW},
-        {"shm", S_IFDIR | S_ISVTX | 0777, 0},         {"mqueue", S_IFDIR | S_ISVTX | 0777, 0},
+        {"ptmx", S_IFCHR | 0666, DEV_PTMX},           {"shm", S_IFDIR | S_ISVTX | 0777, 0},
+        {"mqueue", S_IFDIR | S_ISVTX | 0777, 0},
     };
     static const char *const links[][2] = {
         {"fd", "/proc/self/fd"},

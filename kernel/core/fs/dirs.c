@@ -153,6 +153,8 @@ static int make_at(int dirfd, const char *name, mode_t mode, u64 rdev)
 
 int vfs_make(const char *name, mode_t mode) { return make_at(AT_FDCWD, name, mode, 0); }
 
+int vfs_make_device(const char *name, mode_t mode, u64 rdev) { return make_at(AT_FDCWD, name, mode, rdev); }
+
 static s64 do_mknod(int dirfd, u64 user_name, mode_t mode, u64 rdev)
 {
     struct filename fn;

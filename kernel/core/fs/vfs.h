@@ -75,6 +75,7 @@ void vfs_root_path(struct path *res);           /* with references; empty before
 
 /* ---- dirs.c, for the kernel's own use; walks from the current task's cwd ---- */
 int vfs_make(const char *name, mode_t mode); /* mode with type; no umask */
+int vfs_make_device(const char *name, mode_t mode, u64 rdev);
 int vfs_remove(const char *name, bool directory);
 
 /* ---- file.c ---- */
