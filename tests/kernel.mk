@@ -9,7 +9,7 @@ KTEST_CFLAGS := -std=gnu17 -g -O1 -Wall -Wextra -Wno-unused-parameter -fno-stric
 KTEST_SAN := -fsanitize=address,undefined -fno-sanitize-recover=undefined
 KTEST_FAKE := tests/unit/fake_machine.c kernel/core/proc/wait.c
 KTEST_EROFS := tests/unit/erofs_walk.c $(addprefix kernel/core/fs/,erofs.c inode.c dentry.c)
-KTEST_VFS := $(wildcard kernel/core/fs/*.c kernel/core/tty/*.c) kernel/core/proc/timer.c
+KTEST_VFS := $(wildcard kernel/core/fs/*.c kernel/core/net/*.c kernel/core/tty/*.c) kernel/core/proc/timer.c
 KTEST_DEPS := $(wildcard tests/unit/*.h include/*.h kernel/*.h kernel/core/*.h kernel/core/*/*.h)
 
 KERNEL_TESTS := $(addprefix $(BUILD)/tests/unit/,test_erofs test_pipe_poll test_procfs test_hostfs test_vfs)

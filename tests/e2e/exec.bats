@@ -31,6 +31,7 @@ guest() {
 @test "TCP on the loopback: connecting, closing, resets, ports, urgent data, IPv4 on IPv6, no way out" { guest tcp_sockets; }
 @test "UDP on the loopback: messages, errors, groups, control data; the one interface" { guest udp_sockets; }
 @test "pseudo-terminals: lines, editing, echo, raw mode, flow control, window size, closing" { guest ptys; }
+@test "signalfd, splice, tee, seals, /proc/net" { guest event_files; }
 @test "/proc and /dev show the sandbox" { guest procfs a b; }
 @test "execve" { guest exec; }
 @test "the snapshot call is ENOSYS where none was asked for" { guest snapshot_call; }

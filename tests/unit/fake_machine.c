@@ -447,6 +447,8 @@ WEAK struct task *task_by_tid(pid_t tid)
     return NULL;
 }
 
+WEAK struct wait_queue signalfd_wait = {LIST_HEAD_INIT(signalfd_wait.head)};
+WEAK int signal_dequeue(struct task *t, sigset_t set, struct siginfo *info) { return 0; }
 WEAK int signal_send_process(struct process *p, int sig, const struct siginfo *info) { return 0; }
 WEAK struct process *process_by_pid(pid_t pid) { return pid == first.pid ? &first : NULL; }
 WEAK u32 task_count(void) { return first.nr_threads; }

@@ -301,6 +301,10 @@ SYSCALL(fallocate)
         r = -EOPNOTSUPP;
     else if (!(a1 & 1)) /* may make the file longer */
         r = size_limit(end);
+    if (r == 0 && f->inode->seals)
+        r = a1 & 2                                                    ? inode_seal_check(f->inode, 0)
+            : (f->inode->seals & F_SEAL_GROW) && end > f->inode->size ? -EPERM
+                                                                      : 0;
     if (r == 0)
         r = f->op->fallocate(f, (u32)a1, a2, a3);
     file_put(f);

@@ -55,6 +55,9 @@ SYSCALL(dup3)
 #define F_DUPFD_CLOEXEC 1030u
 #define F_SETPIPE_SZ 1031u
 #define F_GETPIPE_SZ 1032u
+#define F_ADD_SEALS 1033u
+#define F_GET_SEALS 1034u
+#define SEALS_KNOWN 31u
 #define FD_CLOEXEC 1
 #define F_UNLCK 2
 
@@ -68,6 +71,16 @@ static s64 fcntl_dup(int fd, u64 lowest, bool cloexec)
         return -EINVAL;
     f = fd_get_raw(fd);
     return f ? fd_install(f, cloexec, (int)lowest) : -EBADF;
+}
+
+static s64 add_seals(struct file *f, u64 seals)
+{
+    if (!f->inode->sealable || seals & ~(u64)SEALS_KNOWN)
+        return -EINVAL;
+    if (!file_writable(f) || (f->inode->seals & F_SEAL_SEAL))
+        return -EPERM;
+    f->inode->seals |= (u32)seals;
+    return 0;
 }
 
 static s64 fcntl_file(struct file *f, u32 cmd, u64 arg)
@@ -90,6 +103,8 @@ static s64 fcntl_file(struct file *f, u32 cmd, u64 arg)
         if (!S_ISDIR(f->inode->mode))
             return -ENOTDIR;
         return (u32)arg & ~DN_MULTISHOT ? -EINVAL : 0;
+    case F_ADD_SEALS: return add_seals(f, arg);
+    case F_GET_SEALS: return f->inode->sealable ? (s64)f->inode->seals : -EINVAL;
     case F_SETPIPE_SZ: /* pipes take these two where they take ioctls: no ioctl has these numbers */
     case F_GETPIPE_SZ:
         if (!S_ISFIFO(f->inode->mode))

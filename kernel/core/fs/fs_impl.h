@@ -107,6 +107,8 @@ struct inode {
     const struct file_operations *fop;
     struct super_block *sb;
     struct list_head flocks; /* flock and POSIX locks */
+    bool sealable;           /* memfd_create(2) with MFD_ALLOW_SEALING */
+    u32 seals;               /* F_SEAL_* */
     void *private;           /* of the file system */
     void *special;           /* of a FIFO, a socket or a device opened through this inode */
 };

@@ -32,8 +32,19 @@ void inode_put(struct inode *inode)
 
 int inode_refresh(struct inode *inode) { return inode->op && inode->op->getattr ? inode->op->getattr(inode) : 0; }
 
+int inode_seal_check(const struct inode *inode, u64 end)
+{
+    if (likely(!inode->seals))
+        return 0;
+    if (inode->seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE))
+        return -EPERM;
+    return (inode->seals & F_SEAL_GROW) && end > inode->size ? -EPERM : 0;
+}
+
 int inode_truncate(struct inode *inode, u64 size)
 {
+    if (((inode->seals & F_SEAL_SHRINK) && size < inode->size) || ((inode->seals & F_SEAL_GROW) && size > inode->size))
+        return -EPERM;
     return inode->op && inode->op->truncate ? inode->op->truncate(inode, size) : -EINVAL;
 }
 

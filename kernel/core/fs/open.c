@@ -81,5 +81,8 @@ SYSCALL(memfd_create)
     f = tmpfs_memfd(name, O_RDWR, flags & MFD_NOEXEC_SEAL ? 0666 : 0777);
     if (IS_ERR(f))
         return PTR_ERR(f);
+    f->inode->sealable = true;
+    if (!(flags & (MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL)))
+        f->inode->seals = F_SEAL_SEAL;
     return fd_install(f, flags & MFD_CLOEXEC, 0);
 }

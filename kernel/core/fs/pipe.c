@@ -125,7 +125,7 @@ static ssize_t pipe_write(struct file *f, const void *buf, size_t n, loff_t *pos
     size_t done = 0;
 
     while (done < n) {
-        u32 room = p->size - p->len;
+        u32 room = p->size - min(p->len, p->size);
         long r;
 
         if (!p->readers) {
@@ -143,7 +143,7 @@ static ssize_t pipe_write(struct file *f, const void *buf, size_t n, loff_t *pos
         }
         if (f->flags & O_NONBLOCK)
             return done ? (ssize_t)done : -EAGAIN;
-        r = wait_event(&p->wr, !p->readers || p->size - p->len >= need);
+        r = wait_event(&p->wr, !p->readers || p->len + need <= p->size);
         if (r < 0)
             return done ? (ssize_t)done : r;
     }
@@ -165,7 +165,7 @@ static u32 pipe_poll(struct file *f, struct poll_table *pt)
     }
     if (file_writable(f)) {
         poll_wait(f, &p->wr, pt);
-        if (p->size - p->len >= PIPE_BUF)
+        if (p->len + PIPE_BUF <= p->size)
             events |= POLLOUT | POLLWRNORM;
         if (!p->readers)
             events |= POLLERR;
@@ -229,6 +229,84 @@ static const struct file_operations pipe_fops = {
     .ioctl = pipe_ioctl,
     .release = pipe_release,
 };
+
+/* ---- for splice(2) ---- */
+
+bool file_is_pipe(const struct file *f) { return f->op == &pipe_fops; }
+
+s64 pipe_wait_data(struct file *f, bool nonblock)
+{
+    struct pipe *p = file_pipe(f);
+    long r;
+
+    while (!p->len && p->writers) {
+        if (nonblock)
+            return -EAGAIN;
+        r = wait_event(&p->rd, p->len || !p->writers);
+        if (r < 0)
+            return r;
+    }
+    return p->len;
+}
+
+s64 pipe_wait_room(struct file *f, bool nonblock)
+{
+    struct pipe *p = file_pipe(f);
+    long r;
+
+    for (;;) {
+        if (!p->readers) {
+            signal_send_task(current, SIGPIPE, NULL);
+            return -EPIPE;
+        }
+        if (p->len < p->size)
+            return p->size - p->len;
+        if (nonblock)
+            return -EAGAIN;
+        r = wait_event(&p->wr, !p->readers || p->len < p->size);
+        if (r < 0)
+            return r;
+    }
+}
+
+u32 pipe_peek(struct file *f, void *buf, u32 n)
+{
+    const struct pipe *p = file_pipe(f);
+    u32 first;
+
+    n = min(n, p->len);
+    if (!n)
+        return 0;
+    first = min(n, p->room - p->head);
+    memcpy(buf, p->buf + p->head, first);
+    memcpy((u8 *)buf + first, p->buf, n - first);
+    return n;
+}
+
+s64 pipe_take(struct file *f, void *buf, u64 n, bool nonblock)
+{
+    s64 r = pipe_wait_data(f, nonblock || (f->flags & O_NONBLOCK));
+
+    return r <= 0 ? r : pipe_read(f, buf, n, NULL);
+}
+
+void pipe_untake(struct file *f, const void *buf, u32 n)
+{
+    struct pipe *p = file_pipe(f);
+    u32 room = max(p->room, 4096u);
+
+    /* Somebody may have filled it meanwhile; and only want of memory loses bytes. */
+    while (room - p->len < n)
+        room *= 2;
+    if (room > p->room && pipe_resize(p, room) < 0)
+        return;
+    for (u32 i = n; i--;) {
+        p->head = (p->head + p->room - 1) % p->room;
+        p->buf[p->head] = ((const u8 *)buf)[i];
+    }
+    p->len += n;
+    wake_up(&p->rd);
+}
 
 /* fifo(7): an open waits for the other side. */
 static int fifo_wait(struct pipe *p, bool reader, bool writer, u32 flags)

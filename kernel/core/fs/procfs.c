@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc, proc(5): what programs read there, in Linux's words. */
+#include "net/procnet.h"
 #include "machine.h"
 #include "mm.h"
 #include "poll.h"
@@ -205,6 +206,11 @@ static ssize_t thread_self_readlink(const struct pseudo_ref *ref, char *buf, siz
 static ssize_t mounts_readlink(const struct pseudo_ref *ref, char *buf, size_t size)
 {
     return link_text(buf, size, "self/mounts");
+}
+
+static ssize_t net_readlink(const struct pseudo_ref *ref, char *buf, size_t size)
+{
+    return link_text(buf, size, "self/net");
 }
 
 /* ---- a process's files ---- */
@@ -915,7 +921,7 @@ static const struct pseudo_entry fdinfo_entry = FILE_ENTRY("fdinfo", fdinfo);
         {.name = "root", .mode = S_IFLNK | 0777, .readlink = root_readlink, .follow = root_follow},                   \
         FILE_ENTRY("maps", maps), FILE_ENTRY("status", status), FILE_ENTRY("stat", stat), FILE_ENTRY("statm", statm), \
         FILE_ENTRY("limits", limits), FILE_ENTRY("mounts", mounts), FILE_ENTRY("mountinfo", mountinfo),               \
-        FILE_ENTRY("cgroup", cgroup),                                                                                 \
+        FILE_ENTRY("cgroup", cgroup), DIR_ENTRY("net", procnet_table),                                                \
     {                                                                                                                 \
         .name = "oom_score_adj", .mode = S_IFREG | 0644, .show = oom_score_adj_show, .write = oom_score_adj_write     \
     }
@@ -980,6 +986,7 @@ static const struct pseudo_entry root_table[] = {
     FILE_ENTRY("locks", locks),
     FILE_ENTRY("meminfo", meminfo),
     LINK_ENTRY("mounts", mounts),
+    LINK_ENTRY("net", net),
     LINK_ENTRY("self", self),
     FILE_ENTRY("stat", system_stat),
     DIR_ENTRY("sys", sys_table),

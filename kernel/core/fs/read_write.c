@@ -139,7 +139,9 @@ static s64 file_rw(struct file *f, struct iov_iter *it, loff_t *pos, bool write,
                 return r;
             *pos = (loff_t)f->inode->size;
         }
-        n = write_limit((u64)*pos, it->left);
+        n = inode_seal_check(f->inode, (u64)*pos + it->left);
+        if (n == 0)
+            n = write_limit((u64)*pos, it->left);
         if (n < 0)
             return n;
         it->left = (u64)n;

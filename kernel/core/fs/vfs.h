@@ -95,6 +95,13 @@ bool file_seekable(const struct file *f);
 int inode_refresh(struct inode *inode); /* getattr if there is one */
 int inode_setattr(const struct path *p, struct inode *attr, u32 which);
 int inode_truncate(struct inode *inode, u64 size);
+/* Do the seals of memfd_create(2) allow writing up to end? 0 or -EPERM. */
+int inode_seal_check(const struct inode *inode, u64 end);
+#define F_SEAL_SEAL 1u
+#define F_SEAL_SHRINK 2u
+#define F_SEAL_GROW 4u
+#define F_SEAL_WRITE 8u
+#define F_SEAL_FUTURE_WRITE 16u
 
 /* ---- fdtable.c ---- */
 struct file *fd_get_raw(int fd);                         /* O_PATH files as well */
@@ -107,6 +114,14 @@ u64 fd_limit(void);
 #define BOUNCE_SIZE (64ul << 10)
 void *bounce_get(void); /* BOUNCE_SIZE bytes between user mode and file systems, not zeroed; NULL: no memory */
 void bounce_put(void *buf);
+
+/* ---- pipe.c, for splice; nonblock: -EAGAIN rather than wait ---- */
+bool file_is_pipe(const struct file *f);
+s64 pipe_wait_data(struct file *f, bool nonblock); /* bytes that are there, 0: no writer any more */
+s64 pipe_wait_room(struct file *f, bool nonblock); /* bytes that fit in, at least one; -EPIPE with its signal */
+u32 pipe_peek(struct file *f, void *buf, u32 n);   /* copies of the first bytes, which stay */
+s64 pipe_take(struct file *f, void *buf, u64 n, bool nonblock);
+void pipe_untake(struct file *f, const void *buf, u32 n); /* back to the front */
 
 /* ---- locks.c ---- */
 s64 locks_fcntl(struct file *f, u32 cmd, u64 arg);

@@ -185,6 +185,8 @@ void signal_retarget(struct process *p, struct task *leaving)
     }
 }
 
+struct wait_queue signalfd_wait = {LIST_HEAD_INIT(signalfd_wait.head)};
+
 static int signal_queue(struct process *p, struct sigpending *pending, int sig, const struct siginfo *info)
 {
     struct sigqueue *q = NULL;
@@ -207,6 +209,7 @@ static int signal_queue(struct process *p, struct sigpending *pending, int sig, 
         return -EAGAIN; /* sigqueue(3) must not lose the value */
     }
     pending->set |= sigmask(sig);
+    wake_up(&signalfd_wait);
     return 0;
 }
 
@@ -244,6 +247,7 @@ bool signal_send_timer(struct process *p, struct task *t, struct sigqueue *q)
     q->pending = pending;
     list_add_tail(&q->list, &pending->queue);
     pending->set |= sigmask(sig);
+    wake_up(&signalfd_wait);
     if (!t)
         signal_complete(p, sig);
     else if (signal_wanted(t, sig))

@@ -60,6 +60,9 @@
 
 struct posix_timer;
 
+/* Woken when a signal begins to wait for anybody: signalfd.c. */
+extern struct wait_queue signalfd_wait;
+
 /* A pending signal's siginfo. Signals that no memory was left for are pending without one. */
 struct sigqueue {
     struct list_head list;
