@@ -23,16 +23,22 @@ all: thaw kernel libthaw python-image
 
 # ---- the guest's kernel ----
 
-KERNEL_SRC := $(sort $(shell find kernel/core kernel/process -name '*.c' -o -name '*.S'))
+# Two kernels of one core: kernel/process and kernel/kvm are what lies below machine.h.
+MACHINES := process kvm
+KERNEL_CORE_SRC := $(sort $(filter-out %/vdso.S,$(shell find kernel/core -name '*.c' -o -name '*.S')))
 # entry.c and entry.S lie side by side: the latter becomes entry.S.o.
-KERNEL_OBJ := $(patsubst %,$(BUILD)/%.o,$(patsubst %.c,%,$(KERNEL_SRC)))
+kernel_obj = $(patsubst %,$(BUILD)/%.o,$(patsubst %.c,%,$(1)))
+KERNEL_CORE_OBJ := $(call kernel_obj,$(KERNEL_CORE_SRC))
+KERNEL_OBJ := $(KERNEL_CORE_OBJ)
 KERNEL_INC := -Iinclude -Ikernel -Ikernel/core -Ikernel/core/fs -Ikernel/core/mm -Ikernel/core/proc -Ikernel/core/net \
-	-Ikernel/core/sys -Ikernel/core/lib -Ikernel/process
+	-Ikernel/core/sys -Ikernel/core/lib
 KERNEL_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -ffreestanding -fno-stack-protector \
 	-fno-pic -no-pie -mcmodel=large -mgeneral-regs-only -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-fno-omit-frame-pointer -fno-strict-aliasing -fno-tree-loop-distribute-patterns -MMD -MP $(KERNEL_INC)
+KERNEL_LDFLAGS := -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
+	-Wl,-z,max-page-size=4096
 
-kernel: $(BUILD)/kernel-process.elf
+kernel: $(MACHINES:%=$(BUILD)/kernel-%.elf)
 
 $(BUILD)/kernel/%.o: kernel/%.c
 	@mkdir -p $(@D)
@@ -40,29 +46,47 @@ $(BUILD)/kernel/%.o: kernel/%.c
 
 $(BUILD)/kernel/%.S.o: kernel/%.S
 	@mkdir -p $(@D)
-	$(CC) $(KERNEL_CFLAGS) -Wa,-I$(BUILD)/kernel -c -o $@ $<
+	$(CC) $(KERNEL_CFLAGS) -c -o $@ $<
 
-$(BUILD)/kernel/core/proc/vdso.S.o: $(BUILD)/kernel/vdso.so
+define MACHINE
+KERNEL_$(1)_OBJ := $$(call kernel_obj,$$(sort $$(wildcard kernel/$(1)/*.[cS]))) $(BUILD)/kernel/$(1)/vdso.S.o
+KERNEL_OBJ += $$(KERNEL_$(1)_OBJ)
 
-$(BUILD)/kernel/vdso.so: kernel/vdso/vdso.c kernel/vdso/vdso.lds include/thaw_abi.h
-	@mkdir -p $(@D)
+$(BUILD)/kernel/$(1)/vdso.S.o: kernel/core/proc/vdso.S $(BUILD)/kernel/$(1)/vdso.so
+	@mkdir -p $$(@D)
+	$(CC) $(KERNEL_CFLAGS) -Wa,-I$(BUILD)/kernel/$(1) -c -o $$@ $$<
+
+$(BUILD)/kernel/$(1)/vdso.so: kernel/vdso/vdso.c kernel/vdso/vdso.lds kernel/$(1)/vdso_clock.h include/thaw_abi.h
+	@mkdir -p $$(@D)
 	$(CC) -std=gnu17 -O2 -Wall -Wextra -Werror -ffreestanding -fPIC -fno-stack-protector -fcf-protection=none \
-		-fno-asynchronous-unwind-tables -mgeneral-regs-only -Iinclude -shared -nostdlib -s -Wl,--build-id=none \
-		-Wl,-soname=linux-vdso.so.1 -Wl,--hash-style=both -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 \
-		-T kernel/vdso/vdso.lds -o $@ $<
+		-fno-asynchronous-unwind-tables -mgeneral-regs-only -Iinclude -Ikernel/$(1) -shared -nostdlib -s \
+		-Wl,--build-id=none -Wl,-soname=linux-vdso.so.1 -Wl,--hash-style=both -Wl,-z,noexecstack \
+		-Wl,-z,max-page-size=4096 -T kernel/vdso/vdso.lds -o $$@ $$<
 
-$(BUILD)/kernel-process.elf: $(KERNEL_OBJ) kernel/process/kernel.lds
-	$(CC) -nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments \
-		-Wl,-z,max-page-size=4096 -T kernel/process/kernel.lds -o $@ $(KERNEL_OBJ)
+$(BUILD)/kernel-$(1).bin: $(BUILD)/kernel-$(1).elf
+	$(OBJCOPY) -O binary $$< $$@
 
-$(BUILD)/kernel-process.bin: $(BUILD)/kernel-process.elf
-	$(OBJCOPY) -O binary $< $@
+$(BUILD)/generated/kernel_$(1)_build_id.h: $(BUILD)/tools/file-id $(BUILD)/kernel-$(1).bin
+	@mkdir -p $$(@D)
+	$$^ >$$@
+endef
+$(foreach machine,$(MACHINES),$(eval $(call MACHINE,$(machine))))
+
+$(BUILD)/kernel-process.elf: $(KERNEL_CORE_OBJ) $(KERNEL_process_OBJ) kernel/process/kernel.lds
+	$(CC) $(KERNEL_LDFLAGS) -T kernel/process/kernel.lds -o $@ $(filter %.o,$^)
+
+# Linked twice: once to learn where the functions lie, once with that table for the backtraces of a panic.
+$(BUILD)/kernel-kvm.elf: $(KERNEL_CORE_OBJ) $(KERNEL_kvm_OBJ) kernel/kvm/kernel.lds tools/gen-kallsyms.awk
+	$(CC) $(KERNEL_LDFLAGS) -T kernel/kvm/kernel.lds -o $(BUILD)/kernel/kvm/first.elf $(filter %.o,$^)
+	nm -n $(BUILD)/kernel/kvm/first.elf | awk -f tools/gen-kallsyms.awk >$(BUILD)/kernel/kvm/kallsyms.S
+	$(CC) -c -o $(BUILD)/kernel/kvm/kallsyms.S.o $(BUILD)/kernel/kvm/kallsyms.S
+	$(CC) $(KERNEL_LDFLAGS) -T kernel/kvm/kernel.lds -o $@ $(filter %.o,$^) $(BUILD)/kernel/kvm/kallsyms.S.o
 
 # ---- tools that run while building ----
 
-$(BUILD)/tools/gen-monitor-filter: tools/gen-monitor-filter.c
+$(BUILD)/tools/gen-monitor-filter: tools/gen-monitor-filter.c monitor/kvm.h
 	@mkdir -p $(@D)
-	$(HOST_CC) -O1 -Wall -Wextra -Werror -o $@ $< -lseccomp
+	$(HOST_CC) -O1 -Wall -Wextra -Werror -Iinclude -Imonitor -o $@ $< -lseccomp
 
 $(BUILD)/tools/file-id: tools/file-id.c
 	@mkdir -p $(@D)
@@ -72,11 +96,7 @@ $(BUILD)/generated/monitor_filter.h: $(BUILD)/tools/gen-monitor-filter
 	@mkdir -p $(@D)
 	$< >$@
 
-$(BUILD)/generated/kernel_build_id.h: $(BUILD)/tools/file-id $(BUILD)/kernel-process.bin
-	@mkdir -p $(@D)
-	$^ >$@
-
-GENERATED := $(BUILD)/generated/monitor_filter.h $(BUILD)/generated/kernel_build_id.h
+GENERATED := $(BUILD)/generated/monitor_filter.h $(MACHINES:%=$(BUILD)/generated/kernel_%_build_id.h)
 
 # ---- the monitor: with musl as the static command, with the host's libc as a library and for the tests ----
 
@@ -111,8 +131,8 @@ $(BUILD)/host/%.o: monitor/%.c | $(GENERATED)
 	@mkdir -p $(@D)
 	$(HOST_CC) $(HOST_CFLAGS) -c -o $@ $<
 
-$(BUILD)/musl/kernel_blob.o $(BUILD)/host/kernel_blob.o: monitor/kernel_blob.S $(BUILD)/kernel-process.bin \
-		$(BUILD)/generated/kernel_build_id.h
+$(BUILD)/musl/kernel_blob.o $(BUILD)/host/kernel_blob.o: monitor/kernel_blob.S $(MACHINES:%=$(BUILD)/kernel-%.bin) \
+		$(MACHINES:%=$(BUILD)/generated/kernel_%_build_id.h)
 	@mkdir -p $(@D)
 	$(HOST_CC) -I$(BUILD)/generated -Wa,-I$(BUILD) -c -o $@ $<
 
@@ -216,4 +236,4 @@ install: all
 clean:
 	rm -rf build build-san
 
--include $(KERNEL_OBJ:.o=.d) $(MUSL_OBJ:.o=.d) $(HOST_OBJ:.o=.d) $(UNIT_TESTS:%=%.d) $(GUEST_TESTS:%=%.d)
+-include $(sort $(KERNEL_OBJ:.o=.d)) $(MUSL_OBJ:.o=.d) $(HOST_OBJ:.o=.d) $(UNIT_TESTS:%=%.d) $(GUEST_TESTS:%=%.d)

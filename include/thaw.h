@@ -88,7 +88,8 @@ void thaw_image_close(struct thaw_image *image);
 /* ---- snapshots ---- */
 
 /*
- * Opens the snapshot NAME of the store, or the one at a path, for this image on this host. ENOENT: there is none.
+ * Opens the snapshot NAME of the store, or the one at a path, for this image on this host. It belongs to the machine
+ * that it was made on. ENOENT: there is none.
  * ESTALE: it belongs to another build of Thaw, image, machine or CPU. EBADMSG: damaged.
  * Like the image, it must live until the sandboxes restored from it have been started.
  */
@@ -98,10 +99,10 @@ void thaw_snapshot_close(struct thaw_snapshot *snapshot);
 
 /*
  * Boots the image's Python cold, takes the snapshot right after the interpreter's initialisation and keeps it as
- * NAME (or at a path). An older one of that name is replaced in one step. memory as in struct thaw_start.
+ * NAME (or at a path). An older one of that name is replaced in one step. machine, memory as in struct thaw_start.
  */
-int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, const char *name, uint64_t memory,
-                         struct thaw_error *err);
+int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, enum thaw_machine machine,
+                         const char *name, uint64_t memory, struct thaw_error *err);
 
 /* ---- sandboxes ---- */
 
@@ -176,22 +177,25 @@ struct thaw_status {
 struct thaw_statistics {
     bool restored;
     bool snapshot_made;
-    uint64_t start_ns;                   /* thaw_sandbox_start() was called */
-    uint64_t fork_ns;                    /* the sandbox's process has been made */
-    uint64_t entry_ns;                   /* first instruction of its kernel */
-    uint64_t mapped_ns;                  /* its memory is in place */
-    uint64_t user_ns;                    /* first instruction of the program */
-    uint64_t snapshot_ns;                /* the program asked for a snapshot */
-    uint64_t exit_ns;                    /* the program has ended */
-    uint64_t end_ns;                     /* the sandbox's process was seen to be gone */
-    uint64_t snapshot_us;                /* time spent on making a snapshot */
-    uint64_t pages_populated;            /* pages of 4096 bytes copied or faulted in before the program went on */
-    uint64_t pages_mapped;               /* pages mapped from the snapshot and the image */
-    uint64_t syscalls;                   /* of the program, served by its kernel */
-    uint64_t unimplemented;              /* of these, answered with ENOSYS */
-    uint64_t monitor_calls;              /* of its kernel to this library */
-    uint64_t faults;                     /* page faults and signals that its kernel saw */
-    uint64_t memory_peak;                /* resident set of the sandbox at its largest, bytes; 0 before the end */
+    uint64_t start_ns;            /* thaw_sandbox_start() was called */
+    uint64_t fork_ns;             /* the sandbox's process has been made */
+    uint64_t entry_ns;            /* first instruction of its kernel */
+    uint64_t mapped_ns;           /* its memory is in place */
+    uint64_t user_ns;             /* first instruction of the program */
+    uint64_t snapshot_ns;         /* the program asked for a snapshot */
+    uint64_t exit_ns;             /* the program has ended */
+    uint64_t end_ns;              /* the sandbox's process was seen to be gone */
+    uint64_t snapshot_us;         /* time spent on making a snapshot */
+    uint64_t pages_populated;     /* pages of 4096 bytes copied or faulted in before the program went on */
+    uint64_t pages_mapped;        /* pages mapped from the snapshot and the image */
+    uint64_t syscalls;            /* of the program, served by its kernel */
+    uint64_t unimplemented;       /* of these, answered with ENOSYS */
+    uint64_t monitor_calls;       /* of its kernel to this library */
+    uint64_t faults;              /* page faults and signals that its kernel saw */
+    enum thaw_machine machine;    /* which it ran on, never THAW_MACHINE_AUTO */
+    uint64_t vm_exits, vm_ioctls; /* kvm: returns from the guest, and calls to KVM, these included; 0 before the end */
+    uint64_t vm_slots;            /* kvm: pieces of memory that KVM knows */
+    uint64_t memory_peak;         /* resident set of the sandbox at its largest, bytes; 0 before the end */
     uint64_t cpu_user_us, cpu_system_us; /* 0 before the end */
 };
 

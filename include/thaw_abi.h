@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define THAW_ABI_VERSION 2u
+#define THAW_ABI_VERSION 3u
 #define THAW_PAGE_SIZE 4096u
 
 /* The snapshot call: int $0x80 with this number in eax (on Linux the unused i386 ftime). */
@@ -22,7 +22,7 @@
 #define THAW_SNAPSHOT_TAKEN 0    /* the snapshot exists, the sandbox that asked goes on */
 #define THAW_SNAPSHOT_RESTORED 1 /* this sandbox was started from the snapshot */
 
-/* ---- memory map of the process machine (the kvm machine has its own page tables) ---- */
+/* ---- memory map ---- */
 
 #define THAW_USER_START 0x0000000000010000ull
 #define THAW_USER_END 0x0000700000000000ull /* guest programs live below, the kernel above */
@@ -36,6 +36,16 @@
 #define THAW_HEAP_END 0x0000701000000000ull
 #define THAW_IMAGE_ADDR 0x0000701000000000ull /* the root image, read-only */
 #define THAW_WINDOW_END 0x0000710000000000ull
+
+/* ---- the kvm machine: the same addresses, by its own page tables, and memory of its own below them ---- */
+
+#define THAW_KVM_BOOT_GPA 0x0000000000000000ull  /* slot 0: the boot area */
+#define THAW_KVM_IMAGE_GPA 0x0000000040000000ull /* slot 1: the root image, read-only */
+#define THAW_KVM_IMAGE_MAX 0x00000003c0000000ull
+#define THAW_KVM_RAM_GPA 0x0000000400000000ull /* slot 2: memory; the kernel image is loaded at its start */
+#define THAW_KVM_RAM_MAX 0x0000000c00000000ull
+#define THAW_KVM_PORT 0x7461u /* out to it, any width: the call in struct thaw_kvm is to be served */
+#define THAW_KVM_VECTOR 0x20u /* the interrupt that says: look at thaw_kvm.events */
 
 /* Descriptors of the sandbox process; it holds no others. */
 #define THAW_FD_STDIN 0
@@ -162,9 +172,14 @@ struct thaw_boot {
     struct thaw_stats stats;
     struct thaw_exit exit;
     struct thaw_vdso vdso;
+    uint64_t kvm_off; /* struct thaw_kvm; 0 on the process machine */
 };
 
-/* ---- calls to the monitor, over THAW_FD_CONTROL (one packet each way) ---- */
+/*
+ * ---- calls to the monitor ----
+ * On the process machine over THAW_FD_CONTROL, one packet each way; on the kvm machine by thaw_kvm.call. What is passed
+ * is always copied: no address of the guest's ever means anything to the monitor.
+ */
 
 #define THAW_CALL_DATA_MAX 65536u
 #define THAW_CALL_NAME_MAX 4096u
@@ -194,8 +209,20 @@ enum thaw_call_op {
     THAW_CALL_LINK = 31,      /* arg[2]: length of the first path; data: old path, new path */
     THAW_CALL_CHMOD = 32,     /* arg[1]: mode; data: path */
     THAW_CALL_UTIMENS = 33,   /* arg[1]: atime ns, arg[2]: mtime ns (THAW_TIME_OMIT: leave); data: path */
-    THAW_CALL_STATFS = 34     /* -> data: struct thaw_statfs */
+    THAW_CALL_STATFS = 34,    /* -> data: struct thaw_statfs */
+    /* On the kvm machine only: what the process machine's kernel asks of the host itself. */
+    THAW_CALL_EXIT = 64,          /* the sandbox ends; thaw_boot.exit says how. Does not return */
+    THAW_CALL_CONSOLE_READ = 65,  /* arg[0]: descriptor 0 to 2, arg[1]: count; does not wait -> ret: bytes; data */
+    THAW_CALL_CONSOLE_WRITE = 66, /* arg[0]: descriptor, data; does not wait -> ret: bytes, -EAGAIN if none */
+    THAW_CALL_CONSOLE_IOCTL = 67, /* arg[0]: descriptor, arg[1]: request, arg[2]: a value if len is 0; data: what the
+                                     argument points to -> ret; data: the same after */
+    THAW_CALL_WAIT = 68,  /* arg[0]: until then (CLOCK_MONOTONIC of the host, ns; 0: without end), arg[1]: or until
+                                     one of these poll(2) events, 16 bits for each descriptor; or an event comes
+                                     -> ret: the events that are ready */
+    THAW_CALL_TIMER = 69, /* arg[0]: sets THAW_KVM_EVENT_TIMER then (host's CLOCK_MONOTONIC, ns; 0: never) */
+    THAW_CALL_CLOCK = 70  /* -> arg[0], arg[1]: the host's CLOCK_MONOTONIC and CLOCK_REALTIME, ns */
 };
+#define THAW_CALL_KVM THAW_CALL_EXIT
 #define THAW_TIME_OMIT UINT64_MAX
 
 /* A request or a reply; len bytes of data follow in the same packet. */
@@ -205,6 +232,18 @@ struct thaw_call {
     int64_t ret;  /* reply: result, or -errno */
     uint64_t arg[4];
 };
+
+/* Page-aligned in the boot area. What the monitor counts is of no use to the kernel. */
+struct thaw_kvm {
+    uint64_t ram_size;             /* bytes at THAW_KVM_RAM_GPA */
+    uint64_t events;               /* bit n: signal n has come, bit 0: the timer. Set and taken atomically */
+    uint32_t tsc_khz;              /* of the guest's time stamp counter; 0: it cannot serve as a clock */
+    uint32_t slots, exits, ioctls; /* counted by the monitor */
+    uint64_t reserved[4];
+    struct thaw_call call; /* answered in place */
+    unsigned char data[THAW_CALL_DATA_MAX];
+};
+#define THAW_KVM_EVENT_TIMER 1u
 
 struct thaw_stat {
     uint64_t ino;
@@ -250,8 +289,9 @@ THAW_ASSERT_SIZE(struct thaw_region, 32);
 THAW_ASSERT_SIZE(struct thaw_stats, 72);
 THAW_ASSERT_SIZE(struct thaw_exit, 256);
 THAW_ASSERT_SIZE(struct thaw_vdso, 32);
-THAW_ASSERT_SIZE(struct thaw_boot, 520);
+THAW_ASSERT_SIZE(struct thaw_boot, 528);
 THAW_ASSERT_SIZE(struct thaw_call, 48);
+THAW_ASSERT_SIZE(struct thaw_kvm, 112 + THAW_CALL_DATA_MAX);
 THAW_ASSERT_SIZE(struct thaw_answer, 56);
 THAW_ASSERT_SIZE(struct thaw_stat, 64);
 THAW_ASSERT_SIZE(struct thaw_dirent, 24);

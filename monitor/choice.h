@@ -6,7 +6,7 @@
 #include "kvm_verdict.h"
 
 /* This build has a kvm machine. */
-#define CHOICE_HAS_KVM 0
+#define CHOICE_HAS_KVM 1
 
 /*
  * Resolves THAW_MACHINE_AUTO: kvm where this host's KVM works, else process. Asks the host at most once per boot. -1

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include "command.h"
 #include "libthaw.h"
+#include "machine.h"
 #include "options.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: thaw snapshot create NAME [--image IMAGE] [--memory SIZE]\n"
+    "Usage: thaw snapshot create NAME [--image IMAGE] [--machine MACHINE] [--memory SIZE]\n"
     "       thaw snapshot list\n"
     "       thaw snapshot inspect NAME [--map]   what it belongs to; its memory map\n"
     "       thaw snapshot verify NAME            check every page\n"
@@ -31,11 +32,13 @@ static int wrong_use(const char *what, struct thaw_error *err)
 
 static int snapshot_create_command(struct thaw_store *store, char **argv, struct thaw_error *err)
 {
-    const char *image_name = "python", *memory_text = NULL;
-    const struct command_option options[] = {{"--image", &image_name, NULL}, {"--memory", &memory_text, NULL}};
+    const char *image_name = "python", *memory_text = NULL, *machine_name = "auto";
+    const struct command_option options[] = {
+        {"--image", &image_name, NULL}, {"--memory", &memory_text, NULL}, {"--machine", &machine_name, NULL}};
+    enum thaw_machine machine;
     struct thaw_image *image;
     uint64_t memory = 0;
-    int n = command_options(argv, options, 2, "snapshot", err), ret;
+    int n = command_options(argv, options, 3, "snapshot", err), ret;
 
     if (n < 0)
         return -1;
@@ -43,9 +46,11 @@ static int snapshot_create_command(struct thaw_store *store, char **argv, struct
         return wrong_use("`thaw snapshot create` wants one NAME", err);
     if (memory_text && !size_parse(memory_text, &memory))
         return wrong_use("--memory is not a size", err);
+    if (!machine_parse(machine_name, &machine))
+        return wrong_use("--machine is not auto, process or kvm", err);
     if (thaw_image_open(store, image_name, &image, err) < 0)
         return -1;
-    ret = thaw_snapshot_create(store, image, argv[1], memory, err);
+    ret = thaw_snapshot_create(store, image, machine, argv[1], memory, err);
     thaw_image_close(image);
     return ret;
 }
@@ -105,7 +110,8 @@ static bool is_for_this_host(const struct snapshot *s)
     struct thaw_error ignored;
 
     memset(&key, 0, sizeof key);
-    if (snapshot_key_init(&key, "process", &ignored) < 0)
+    const struct machine *machine = machine_find((const char *)s->key.machine);
+    if (!machine || snapshot_key_init(&key, machine, &ignored) < 0)
         return false;
     return memcmp(key.kernel, s->key.kernel, sizeof key.kernel) == 0 &&
            memcmp(key.machine, s->key.machine, sizeof key.machine) == 0 &&

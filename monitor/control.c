@@ -67,11 +67,11 @@ int control_serve(struct sandbox *sb, struct thaw_error *err)
     reply = (struct thaw_call){.op = call.op};
     switch (call.op) {
     case THAW_CALL_SNAPSHOT:
-        reply.ret = process_snapshot(sb, &call, err);
+        reply.ret = snapshot_take(sb, &call, err);
         if (sb->snapshot_served)
             sb->snapshot_served(sb->snapshot_served_arg);
         break;
-    case THAW_CALL_TRAINED: reply.ret = process_trained(sb, &call); break;
+    case THAW_CALL_TRAINED: reply.ret = snapshot_trained(sb, &call); break;
     default:
         if (!data_out)
             reply.ret = -ENODEV;

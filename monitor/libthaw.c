@@ -4,6 +4,7 @@
 #include "libthaw.h"
 
 #include "choice.h"
+#include "machine.h"
 #include "request.h"
 
 #include <errno.h>
@@ -93,10 +94,17 @@ void thaw_image_close(struct thaw_image *image)
     free(image);
 }
 
-static int key_for(const struct thaw_image *image, struct snapshot_key *key, struct thaw_error *err)
+/* AUTO's choice is made once for a start, so that its snapshot is of the same machine. */
+static const struct machine *machine_for(enum thaw_machine machine)
+{
+    return machine == THAW_MACHINE_KVM ? &machine_kvm : &machine_process;
+}
+
+static int key_for(const struct machine *machine, const struct thaw_image *image, struct snapshot_key *key,
+                   struct thaw_error *err)
 {
     memset(key, 0, sizeof *key);
-    if (snapshot_key_init(key, "process", err) < 0)
+    if (snapshot_key_init(key, machine, err) < 0)
         return -1;
     memcpy(key->image, image->image.checksum, sizeof key->image);
     return 0;
@@ -136,13 +144,23 @@ int thaw_snapshot_open(struct thaw_store *store, const struct thaw_image *image,
     char path[PATH_MAX];
     enum snapshot_result r;
 
-    if (store_snapshot_named(store, name, false, path, err) < 0 || key_for(image, &key, err) < 0)
+    if (store_snapshot_named(store, name, false, path, err) < 0)
         return -1;
     s = calloc(1, sizeof *s);
     if (!s)
         return out_of_memory(err);
     err->text[0] = 0;
-    r = snapshot_open(&s->snapshot, path, &key, false, err);
+    /* Which machine it is for is written in it. */
+    r = snapshot_open(&s->snapshot, path, NULL, false, err);
+    if (r == SNAPSHOT_OK) {
+        const struct machine *machine = machine_find((const char *)s->snapshot.key.machine);
+        if (key_for(machine, image, &key, err) < 0)
+            r = SNAPSHOT_ERROR;
+        else if (memcmp(&key, &s->snapshot.key, sizeof key) != 0)
+            r = SNAPSHOT_STALE;
+        if (r != SNAPSHOT_OK)
+            snapshot_close(&s->snapshot);
+    }
     if (r != SNAPSHOT_OK) {
         free(s);
         return snapshot_result_error(r, path, err);
@@ -187,7 +205,8 @@ static int start_auto(struct thaw_sandbox *s, const struct thaw_start *start, st
     enum snapshot_result r;
     char path[PATH_MAX];
 
-    if (key_for(image, &s->key, err) < 0 || store_snapshot_auto(s->store, image->name, &s->key, path, err) < 0)
+    if (key_for(s->config.machine, image, &s->key, err) < 0 ||
+        store_snapshot_auto(s->store, image->name, &s->key, path, err) < 0)
         return -1;
     r = snapshot_open(&s->snapshot, path, &s->key, false, &why);
     if (r == SNAPSHOT_OK)
@@ -395,6 +414,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
     s->lock = s->near[0] = s->near[1] = s->near[2] = -1;
     s->sb.pidfd = s->sb.control = -1;
     s->config = (struct sandbox_config){
+        .machine = machine_for(machine),
         .image_fd = start->image ? start->image->image.fd : -1,
         .image_size = start->image ? start->image->image.size : 0,
         .memory_limit = start->memory ? start->memory : MEMORY_DEFAULT,
@@ -402,7 +422,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         .harden = start->flags & THAW_START_HARDEN,
     };
     if (snapshot_to) {
-        if (key_for(start->image, &s->key, err) < 0)
+        if (key_for(s->config.machine, start->image, &s->key, err) < 0)
             goto bad;
         s->snapshot_to = strdup(snapshot_to);
         if (!s->snapshot_to) {
@@ -410,6 +430,13 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
             goto bad;
         }
     } else if (start->mode == THAW_MODE_FROM) {
+        const struct machine *made_on = machine_find((const char *)start->snapshot->snapshot.key.machine);
+        if (start->machine != THAW_MACHINE_AUTO && made_on != s->config.machine) {
+            thaw_error_set(err, THAW_STATUS_FAILED, ESTALE, "the snapshot was made on the machine %s, not %s",
+                           made_on->name, s->config.machine->name);
+            goto bad;
+        }
+        s->config.machine = made_on;
         s->config.restore = &start->snapshot->snapshot;
     } else if (start->mode == THAW_MODE_AUTO && !(start->flags & THAW_START_EXEC) && !env_needs_cold(start->env)) {
         if (start_auto(s, start, err) < 0)
@@ -421,7 +448,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         start_request(s, start, mounts, mount_count, err) < 0)
         goto bad;
     s->config.request = s->request;
-    if (process_start(&s->sb, &s->config, err) < 0)
+    if (machine_start(&s->sb, &s->config, err) < 0)
         goto bad;
     s->statistics.fork_ns = now_ns();
     s->statistics.restored = s->config.restore != NULL;
@@ -465,7 +492,14 @@ static void gather_statistics(struct thaw_sandbox *s)
         st->unimplemented = k.unimplemented;
         st->monitor_calls = k.monitor_calls;
         st->faults = k.faults;
+        if (s->sb.kvm_off) {
+            const struct thaw_kvm *page = (const void *)((const char *)s->sb.boot + s->sb.kvm_off);
+            st->vm_exits = page->exits;
+            st->vm_ioctls = page->ioctls;
+            st->vm_slots = page->slots;
+        }
     }
+    st->machine = s->config.machine == &machine_kvm ? THAW_MACHINE_KVM : THAW_MACHINE_PROCESS;
     st->snapshot_made = s->sb.snapshot_made;
     st->snapshot_us = s->sb.snapshot_us;
     st->pages_populated = s->sb.pages_populated;
@@ -605,7 +639,7 @@ static void sandbox_end(struct thaw_sandbox *s)
     gather_statistics(s);
     if (s->sb.boot)
         memcpy(&e, &s->sb.boot->exit, sizeof e);
-    process_stop(&s->sb, &wstatus);
+    machine_stop(&s->sb, &wstatus);
     s->ended = true;
     s->sb.boot = NULL;
     s->sb.pidfd = s->sb.control = -1;
@@ -873,14 +907,15 @@ void sandbox_on_snapshot(struct thaw_sandbox *s, void (*fn)(void *arg), void *ar
 
 /* ---- making a named snapshot ---- */
 
-int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, const char *name, uint64_t memory,
-                         struct thaw_error *err)
+int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, enum thaw_machine machine,
+                         const char *name, uint64_t memory, struct thaw_error *err)
 {
     static const char *const argv[] = {"python3", "-c", "pass", NULL};
     struct thaw_start start = {
         .size = sizeof start,
         .image = image,
         .argv = argv,
+        .machine = machine,
         .memory = memory,
         .stdio = {THAW_STDIO_NULL, THAW_STDIO_NULL, THAW_STDIO_PIPE},
     };

@@ -18,10 +18,12 @@ int thaw_error_set(struct thaw_error *err, int exit_status, int error, const cha
 struct share_set; /* share.c: the host directories a sandbox may reach, and its open handles on them */
 struct snapshot_key;
 struct trained;
+struct machine;  /* machine.h */
 struct snapshot; /* snapshot.c: an open, checked snapshot file */
 
 /* What a start needs. Descriptors stay the caller's. */
 struct sandbox_config {
+    const struct machine *machine;
     int stdio[3];
     int image_fd; /* -1: share 0 is the root */
     uint64_t image_size;
@@ -42,24 +44,31 @@ struct sandbox {
     int control;            /* SOCK_SEQPACKET to the kernel */
     struct thaw_boot *boot; /* shared with the sandbox: everything in it is untrusted */
     uint32_t region_off;    /* what boot->region_off was set to */
+    uint64_t kvm_off;       /* likewise */
+    uint64_t
+        memory_bias; /* where the sandbox's process has a region of memory, less the region's start (modulo 2^64) */
+    void *reserved;  /* kvm: an address range kept free for guest memory until the child has it */
+    size_t reserved_size;
     struct share_set *shares;
     const struct sandbox_config *config;
     bool snapshot_made;
     uint64_t pages_populated, pages_mapped, snapshot_us;
-    struct trained *trained; /* training run: where process_trained() puts what it saw */
+    struct trained *trained; /* training run: where snapshot_trained() puts what it saw */
     /* Called (unless NULL) when the snapshot call has been served, before its reply lets the guest go on. */
     void (*snapshot_served)(void *arg);
     void *snapshot_served_arg;
 };
 
-/* ---- process.c ---- */
-int process_start(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err);
-/* Serves THAW_CALL_SNAPSHOT: writes, syncs and renames config->snapshot_to, after a training run. Returns the reply's ret. */
-int64_t process_snapshot(struct sandbox *sb, const struct thaw_call *call, struct thaw_error *err);
-/* Serves THAW_CALL_TRAINED. */
-int64_t process_trained(struct sandbox *sb, const struct thaw_call *call);
+/* ---- machine.c ---- */
+int machine_start(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err);
 /* Kills what is still alive, waits, frees. wstatus as of waitpid, may be NULL. */
-void process_stop(struct sandbox *sb, int *wstatus);
+void machine_stop(struct sandbox *sb, int *wstatus);
+
+/* ---- snapshot_take.c ---- */
+/* Serves THAW_CALL_SNAPSHOT: writes, syncs and renames config->snapshot_to, after a training run. Returns the reply's ret. */
+int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct thaw_error *err);
+/* Serves THAW_CALL_TRAINED. */
+int64_t snapshot_trained(struct sandbox *sb, const struct thaw_call *call);
 
 /* ---- control.c: reads one packet from sb->control, checks it, has it served, answers. -1: the peer is gone or broke
  * the protocol (err says how). ---- */
@@ -106,7 +115,7 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
 void snapshot_close(struct snapshot *s);
 
 /* Fills machine, kernel and cpu; the image's part is the caller's. */
-int snapshot_key_init(struct snapshot_key *key, const char *machine, struct thaw_error *err);
+int snapshot_key_init(struct snapshot_key *key, const struct machine *machine, struct thaw_error *err);
 
 /* True if the file has not been changed since stamp_write() recorded it after a full check (device, inode, size,
  * mtime, ctime); the stamp lies beside it as PATH.stamp. */

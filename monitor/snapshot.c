@@ -3,7 +3,7 @@
 #define _GNU_SOURCE
 #include "snapshot.h"
 
-#include "process.h"
+#include "machine.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,18 +24,11 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-extern const uint8_t thaw_kernel_build_id[16];
-
 void snapshot_sum(const void *data, size_t n, uint8_t sum[16])
 {
     XXH128_canonical_t c;
     XXH128_canonicalFromHash(&c, XXH3_128bits(data, n));
     memcpy(sum, c.digest, 16);
-}
-
-static bool within(const struct thaw_region *r, uint64_t start, uint64_t end)
-{
-    return r->start >= start && r->start < end && r->len <= end - r->start;
 }
 
 static bool page_aligned(uint64_t v) { return !(v & (THAW_PAGE_SIZE - 1)); }
@@ -47,19 +40,17 @@ static const char *region_in_file(const struct thaw_region *r, uint64_t file_siz
                : "a region lies outside the file";
 }
 
-static const char *region_check(const struct thaw_region *r, uint64_t file_size)
+static const char *region_check(const struct machine *machine, const struct thaw_region *r, uint64_t file_size)
 {
-    struct kernel_ranges k = process_kernel_ranges();
-    bool user = within(r, THAW_USER_START, THAW_USER_END);
-    bool kernel = within(r, k.data_start, k.data_end) || within(r, THAW_HEAP_ADDR, THAW_HEAP_END) ||
-                  within(r, THAW_KSTACK_ADDR, THAW_KSTACK_END);
+    bool user = false;
 
     if (!page_aligned(r->start) || !page_aligned(r->len) || !page_aligned(r->offset) || !r->len)
         return "a region is not made of whole pages";
-    if (!user && !kernel)
-        return "a region lies outside the sandbox's memory";
-    if (r->prot & ~7u || (kernel && r->prot & PROT_EXEC))
+    if (r->prot & ~7u)
         return "a region has a protection it may not have";
+    const char *wrong = machine->region_check(r, &user);
+    if (wrong)
+        return wrong;
     switch (r->kind) {
     case THAW_REGION_ZERO:
     case THAW_REGION_POPULATE: return NULL;
@@ -73,20 +64,19 @@ static const char *region_check(const struct thaw_region *r, uint64_t file_size)
     }
 }
 
-const char *snapshot_table_check(const struct thaw_region *r, uint32_t count, uint32_t hints, uint64_t file_size,
-                                 uint64_t resume)
+const char *snapshot_table_check(const struct machine *machine, const struct thaw_region *r, uint32_t count,
+                                 uint32_t hints, uint64_t file_size, uint64_t resume)
 {
-    struct kernel_ranges k = process_kernel_ranges();
     uint64_t end = 0;
     unsigned huge = 0;
 
-    if (resume < k.data_start || resume >= k.data_end || k.data_end - resume < 64 || resume & 7)
+    if (!machine->resume_check(resume))
         return "the point to resume at is not in the kernel's data";
     if (hints > count || count > THAW_REGION_MAX)
         return "the table is too large";
     for (uint32_t i = 0; i < count; i++) {
         bool hint = i >= count - hints;
-        const char *wrong = region_check(&r[i], file_size);
+        const char *wrong = region_check(machine, &r[i], file_size);
         if (wrong)
             return wrong;
         if (hint != (r[i].kind == THAW_REGION_POPULATE))
@@ -323,7 +313,10 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
         result = damaged(err, path, "its table does not have its checksum");
         goto bad;
     }
-    const char *wrong = snapshot_table_check(s->regions, h.region_count, h.populate_count, h.file_size, h.resume);
+    const struct machine *machine = machine_find((const char *)h.key.machine);
+    const char *wrong =
+        !machine ? "it is of an unknown machine"
+                 : snapshot_table_check(machine, s->regions, h.region_count, h.populate_count, h.file_size, h.resume);
     if (wrong) {
         result = damaged(err, path, wrong);
         goto bad;
@@ -362,7 +355,7 @@ void snapshot_close(struct snapshot *s)
     s->regions = NULL;
 }
 
-int snapshot_key_init(struct snapshot_key *key, const char *machine, struct thaw_error *err)
+int snapshot_key_init(struct snapshot_key *key, const struct machine *machine, struct thaw_error *err)
 {
     struct {
         unsigned leaf1[4], leaf7[4], leafd[4];
@@ -372,8 +365,8 @@ int snapshot_key_init(struct snapshot_key *key, const char *machine, struct thaw
     (void)err;
     memset(key, 0, sizeof(*key));
     memset(&cpu, 0, sizeof(cpu));
-    memcpy(key->kernel, thaw_kernel_build_id, sizeof(key->kernel));
-    memcpy(key->machine, machine, strnlen(machine, sizeof(key->machine)));
+    memcpy(key->kernel, machine->build_id, sizeof(key->kernel));
+    memcpy(key->machine, machine->name, sizeof(key->machine));
     /* Three leaves are enough, and each costs microseconds under a hypervisor: family, model and features; more
      * features; the size and parts of the XSAVE area. Not which of the processors this is (leaf 1, EBX). */
     __cpuid(1, cpu.leaf1[0], cpu.leaf1[1], cpu.leaf1[2], cpu.leaf1[3]);

@@ -33,7 +33,7 @@ _Static_assert(sizeof(struct snapshot_header) == 160, "on disk");
 /* The header's own sum, and the table's. */
 void snapshot_sum(const void *data, size_t n, uint8_t sum[16]);
 /* Checks a table that claims to describe a file of file_size bytes. NULL, or what is wrong with it. */
-const char *snapshot_table_check(const struct thaw_region *r, uint32_t count, uint32_t hints, uint64_t file_size,
-                                 uint64_t resume);
+const char *snapshot_table_check(const struct machine *machine, const struct thaw_region *r, uint32_t count,
+                                 uint32_t hints, uint64_t file_size, uint64_t resume);
 
 #endif

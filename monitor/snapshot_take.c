@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes a snapshot of a sandbox of the process machine that waits in its snapshot call: the kernel has listed its
+ * Makes a snapshot of a sandbox that waits in its snapshot call: the kernel has listed its
  * memory in the boot area, the contents are read through /proc/PID/mem. The file is complete, synced and checked by a
  * training run, which shows what a restored start writes to, before it gets its name.
  */
 #define _GNU_SOURCE
-#include "process.h"
+#include "machine.h"
 #include "request.h"
 #include "snapshot.h"
 
@@ -35,8 +35,9 @@
 
 struct take {
     int fd;
-    pid_t pid;
-    int mem; /* /proc/PID/mem */
+    const struct machine *machine;
+    int mem;       /* /proc/PID/mem */
+    uint64_t bias; /* from a region's address to the one there */
     struct thaw_region in[THAW_REGION_MAX], out[THAW_REGION_MAX];
     uint32_t in_count, out_count;
     uint64_t off;    /* end of the file so far */
@@ -52,6 +53,7 @@ struct take {
 struct trained {
     struct take *take;
     bool done;
+    uint64_t bias; /* as that of struct take, of the training run's process */
     uint64_t at; /* the huge page that is being counted, and its pages written */
     uint32_t pages;
     uint64_t best; /* the one with the most of those that can be huge pages */
@@ -102,7 +104,7 @@ static int take_read(struct take *t, uint64_t addr, size_t n)
 {
     size_t done = 0;
     while (done < n) {
-        ssize_t r = pread(t->mem, t->buf + done, n - done, (off_t)(addr + done));
+        ssize_t r = pread(t->mem, t->buf + done, n - done, (off_t)(addr + t->bias + done));
         if (r < 0 && errno == EINTR)
             continue;
         if (r <= 0)
@@ -306,7 +308,7 @@ static void trained_region(struct take *t, int pagemap, const struct thaw_region
     for (uint64_t done = 0; done < r.len;) {
         size_t n = (r.len - done) / THAW_PAGE_SIZE;
         n = n < 512 ? n : 512;
-        ssize_t got = pread(pagemap, entry, n * 8, (off_t)((r.start + done) / THAW_PAGE_SIZE * 8));
+        ssize_t got = pread(pagemap, entry, n * 8, (off_t)((r.start + trained->bias + done) / THAW_PAGE_SIZE * 8));
         if (got != (ssize_t)(n * 8))
             break;
         for (size_t k = 0; k < n; k++) {
@@ -343,12 +345,14 @@ static void hints_cut(struct take *t)
     t->hint_count = n;
 }
 
-int64_t process_trained(struct sandbox *sb, const struct thaw_call *call)
+int64_t snapshot_trained(struct sandbox *sb, const struct thaw_call *call)
 {
     struct take *t = sb->trained ? sb->trained->take : NULL;
     char name[64];
 
     (void)call;
+    if (sb->trained)
+        sb->trained->bias = sb->memory_bias;
     if (!t || sb->trained->done)
         return -EPERM;
     snprintf(name, sizeof(name), "/proc/%d/pagemap", (int)sb->pid);
@@ -414,7 +418,7 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
     config.snapshot_to = NULL;
     config.strace = false;
     config.train = true;
-    ret = process_start(&sb, &config, err);
+    ret = machine_start(&sb, &config, err);
     if (!ret) {
         sb.trained = &trained;
         uint64_t end = now_ns(CLOCK_MONOTONIC) + TRAINING_SECONDS * 1000000000ull;
@@ -427,7 +431,7 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
         }
         struct thaw_exit ex = sb.boot->exit;
         ex.text[sizeof(ex.text) - 1] = 0;
-        process_stop(&sb, &status);
+        machine_stop(&sb, &status);
         if (ex.kind == THAW_EXIT_PANIC || ex.kind == THAW_EXIT_NONE)
             ret = thaw_error_set(err, 125, 0, "the snapshot does not run: %s",
                                  ex.text[0] ? ex.text : "it ended by itself");
@@ -503,10 +507,10 @@ static const char *take_check_list(struct take *t, uint64_t resume)
             r->offset = SNAPSHOT_PAGES_OFF;
     }
     /* In order and without overlap, so that what is read is not more than there is. */
-    return snapshot_table_check(t->in, t->in_count, 0, UINT64_MAX, resume);
+    return snapshot_table_check(t->machine, t->in, t->in_count, 0, UINT64_MAX, resume);
 }
 
-int64_t process_snapshot(struct sandbox *sb, const struct thaw_call *call, struct thaw_error *err)
+int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct thaw_error *err)
 {
     const char *path = sb->config->snapshot_to;
     char tmp[4096] = "", mem[64];
@@ -520,7 +524,8 @@ int64_t process_snapshot(struct sandbox *sb, const struct thaw_call *call, struc
     if (!t)
         return -ENOMEM;
     t->fd = t->mem = -1;
-    t->pid = sb->pid;
+    t->machine = sb->config->machine;
+    t->bias = sb->memory_bias;
     t->off = SNAPSHOT_PAGES_OFF;
     t->buf = malloc(CHUNK);
     t->sum = XXH3_createState();
@@ -546,7 +551,7 @@ int64_t process_snapshot(struct sandbox *sb, const struct thaw_call *call, struc
     ret = ret ? ret : take_finish(t, sb);
     if (ret)
         goto out;
-    wrong = snapshot_table_check(t->out, t->out_count, 0, t->off, t->header.resume);
+    wrong = snapshot_table_check(t->machine, t->out, t->out_count, 0, t->off, t->header.resume);
     if (wrong) {
         thaw_error_set(err, 125, 0, "no snapshot: %s", wrong);
         ret = -EINVAL;

@@ -21,7 +21,7 @@ int stats_write(int fd, const struct thaw_statistics *s, const struct thaw_statu
 
     json_begin(&j, text, sizeof text);
     json_string(&j, "start", s->restored ? "restored" : "cold");
-    json_string(&j, "machine", "process");
+    json_string(&j, "machine", s->machine == THAW_MACHINE_KVM ? "kvm" : "process");
     json_bool(&j, "snapshot_made", s->snapshot_made);
     json_number(&j, "exit_status", (uint64_t)status->exit_status);
     json_object(&j, "phases_us");
@@ -51,6 +51,9 @@ int stats_write(int fd, const struct thaw_statistics *s, const struct thaw_statu
     json_number(&j, "syscalls_unimplemented", s->unimplemented);
     json_number(&j, "monitor_calls", s->monitor_calls);
     json_number(&j, "faults", s->faults);
+    json_number(&j, "vm_exits", s->vm_exits);
+    json_number(&j, "vm_ioctls", s->vm_ioctls);
+    json_number(&j, "vm_slots", s->vm_slots);
     json_number(&j, "memory_peak_bytes", s->memory_peak);
     json_number(&j, "cpu_user_us", s->cpu_user_us);
     json_number(&j, "cpu_system_us", s->cpu_system_us);

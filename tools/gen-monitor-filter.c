@@ -7,12 +7,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/kvm.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <asm/termbits.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "../monitor/kvm.h"
 
 #ifndef __NR_openat2
 #define __NR_openat2 437
@@ -74,17 +79,43 @@ static void allow(scmp_filter_ctx ctx, const int *nr, size_t n)
 }
 #define ALLOW(ctx, list) allow(ctx, list, sizeof list / sizeof *list)
 
-static void emit(const char *name, int levels)
+static void print(const char *name, scmp_filter_ctx ctx)
 {
-    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(EPERM));
-    int fd = memfd_create("filter", 0), rc;
+    int fd = memfd_create("filter", 0), rc = fd < 0 ? -errno : seccomp_export_bpf(ctx, fd);
     struct sock_filter f;
     size_t n = 0;
 
-    if (!ctx || fd < 0)
+    if (rc < 0)
+        fail("seccomp_export_bpf", rc);
+    lseek(fd, 0, SEEK_SET);
+    printf("static const struct sock_filter %s[] __attribute__((unused)) = {\n", name);
+    while (read(fd, &f, sizeof f) == sizeof f) {
+        printf("    {0x%02x, %u, %u, 0x%08x},\n", f.code, f.jt, f.jf, f.k);
+        n++;
+    }
+    printf("};\n");
+    if (n == 0 || n > 4096)
+        fail("empty filter", -EINVAL);
+    close(fd);
+    seccomp_release(ctx);
+}
+
+static scmp_filter_ctx begin(uint32_t otherwise)
+{
+    scmp_filter_ctx ctx = seccomp_init(otherwise);
+
+    if (!ctx)
         fail("seccomp_init", -ENOMEM);
     seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
     seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree */
+    return ctx;
+}
+
+static void emit(const char *name, int levels)
+{
+    scmp_filter_ctx ctx = begin(SCMP_ACT_ERRNO(EPERM));
+    int rc;
+
     ALLOW(ctx, base);
     /* Memory, but none that can be executed. */
     rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
@@ -106,20 +137,43 @@ static void emit(const char *name, int levels)
         ALLOW(ctx, reading);
     if (levels > 1)
         ALLOW(ctx, writing);
-    rc = seccomp_export_bpf(ctx, fd);
+    print(name, ctx);
+}
+
+/* The child that runs a virtual machine: its processor, its stdio, waiting, and calls to the monitor. */
+static void emit_kvm(const char *name)
+{
+    static const unsigned vcpu[] = {KVM_RUN, KVM_INTERRUPT, KVM_GET_VCPU_EVENTS, KVM_GET_DEBUGREGS};
+    static const unsigned tty[] = {TCGETS,    TCSETS,   TCSETSW, TCSETSF, TIOCGWINSZ, TIOCSWINSZ,
+                                   TIOCGPGRP, FIONREAD, TCFLSH,  TCSBRK,  TCXONC,     TIOCOUTQ};
+    static const int plain[] = {SCMP_SYS(poll),          SCMP_SYS(ppoll),
+                                SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall),
+                                SCMP_SYS(rt_sigreturn),  SCMP_SYS(exit_group)};
+    scmp_filter_ctx ctx = begin(SCMP_ACT_KILL_PROCESS);
+    int rc = 0;
+
+    ALLOW(ctx, plain);
+    for (size_t i = 0; i < sizeof vcpu / sizeof *vcpu && rc == 0; i++)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2, SCMP_A0(SCMP_CMP_EQ, KVM_FD_VCPU),
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, vcpu[i]));
+    for (size_t i = 0; i < sizeof tty / sizeof *tty && rc == 0; i++)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2, SCMP_A0(SCMP_CMP_LE, THAW_FD_STDERR),
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, tty[i]));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_LE, THAW_FD_STDERR));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(read), 1, SCMP_A0(SCMP_CMP_EQ, KVM_FD_SIGNALS));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(write), 1, SCMP_A0(SCMP_CMP_LE, THAW_FD_STDERR));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(readv), 1, SCMP_A0(SCMP_CMP_EQ, THAW_FD_CONTROL));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(writev), 1, SCMP_A0(SCMP_CMP_EQ, THAW_FD_CONTROL));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setitimer), 1, SCMP_A0(SCMP_CMP_EQ, 0 /* ITIMER_REAL */));
     if (rc < 0)
-        fail("seccomp_export_bpf", rc);
-    lseek(fd, 0, SEEK_SET);
-    printf("static const struct sock_filter %s[] = {\n", name);
-    while (read(fd, &f, sizeof f) == sizeof f) {
-        printf("    {0x%02x, %u, %u, 0x%08x},\n", f.code, f.jt, f.jf, f.k);
-        n++;
-    }
-    printf("};\n");
-    if (n == 0 || n > 4096)
-        fail("empty filter", -EINVAL);
-    close(fd);
-    seccomp_release(ctx);
+        fail("seccomp_rule_add", rc);
+    print(name, ctx);
 }
 
 int main(void)
@@ -128,5 +182,6 @@ int main(void)
     emit("filter_base", 0);
     emit("filter_reading", 1);
     emit("filter_writing", 2);
+    emit_kvm("filter_kvm");
     return fflush(stdout) != 0;
 }

@@ -62,8 +62,10 @@ int machine_snapshot(void)
     struct thaw_call call = {.op = THAW_CALL_SNAPSHOT};
     const u32 rw = HOST_PROT_READ | HOST_PROT_WRITE;
     /* In order of address, as the file has them. */
-    int err =
-        snapshot_add_region((u64)kernel_data_start, (u64)(kernel_bss_end - kernel_data_start), 0, rw, THAW_REGION_DATA);
+    int err = snapshot_list_user();
+    err = err ? err
+              : snapshot_add_region((u64)kernel_data_start, (u64)(kernel_bss_end - kernel_data_start), 0, rw,
+                                    THAW_REGION_DATA);
     err = err ? err : snapshot_add_region((u64)thread_info(), KSTACK_SIZE, 0, rw, THAW_REGION_DATA);
     err = err ? err : snapshot_add_region(THAW_HEAP_ADDR, kmalloc_heap_end() - THAW_HEAP_ADDR, 0, rw, THAW_REGION_DATA);
     if (err)

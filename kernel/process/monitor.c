@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls to the monitor: one packet there, one back, one call at a time. */
+#include "answers.h"
 #include "process.h"
 #include "wait.h"
 
@@ -19,35 +20,6 @@ static s64 packet_io(int nr, size_t n)
     return r;
 }
 
-/* The answer to call if the monitor gave it in advance. */
-static bool answered_ahead(struct thaw_call *call, const void *data, void *reply, size_t reply_size)
-{
-    u8 *at = (u8 *)boot + boot->answers_off, *end = at + boot->answers_size;
-
-    if (!boot->answers_size)
-        return false;
-    if (host_clock(1) - boot->stats.t_entry_ns > THAW_ANSWER_NS) {
-        boot->answers_size = 0;
-        return false;
-    }
-    while (at < end) {
-        struct thaw_answer *a = (struct thaw_answer *)at;
-        const u8 *key = at + sizeof(*a);
-        bool read = a->call.op == THAW_CALL_PREAD;
-        at += round_up(sizeof(*a) + a->key_len + a->call.len, 8);
-        if (a->used || a->call.op != call->op || memcmp(a->call.arg, call->arg, 3 * sizeof(call->arg[0])) ||
-            (read ? call->arg[3] < a->call.len : a->call.arg[3] != call->arg[3]) || a->key_len != call->len ||
-            memcmp(key, data, call->len))
-            continue;
-        a->used = 1;
-        call->ret = a->call.ret;
-        call->len = (u32)min((size_t)a->call.len, reply_size);
-        memcpy(reply, key + a->key_len, call->len);
-        return true;
-    }
-    return false;
-}
-
 s64 machine_monitor_call(struct thaw_call *call, const void *data, void *reply, size_t reply_size)
 {
     struct wait_entry e;
@@ -55,7 +27,7 @@ s64 machine_monitor_call(struct thaw_call *call, const void *data, void *reply, 
 
     if (call->len > THAW_CALL_DATA_MAX)
         return -EINVAL;
-    if (answered_ahead(call, data, reply, reply_size))
+    if (answers_find(call, data, reply, reply_size))
         return call->ret;
     /* Not interruptible: the other call ends soon, or the monitor is gone and so are we. */
     wait_queue_add(&idle, &e, current);

@@ -174,11 +174,15 @@ static u64 find_gap(struct mm *mm, u64 len)
     return top >= THAW_USER_START + len ? top - len : 0;
 }
 
-/* The limit is reached: the process is killed, as Linux's OOM killer would. Takes effect on the way to user mode. */
-static int out_of_memory(void)
+void mm_out_of_memory(void)
 {
     current->process->oom = true;
     process_exit_group(9);
+}
+
+static int out_of_memory(void)
+{
+    mm_out_of_memory();
     return -ENOMEM;
 }
 
@@ -515,6 +519,19 @@ s64 mm_mremap(u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr)
 
 #define MADV_DONTNEED 4
 
+/* The image's bytes instead of what was written to them. Behind the file's end there is nothing to bring back. */
+static int image_again(struct mm *mm, const struct vma *v, u64 addr, u64 len)
+{
+    struct kstat st;
+    u64 off = v->pgoff + (addr - v->start);
+    int err = file_stat(v->file, &st);
+
+    if (err || (u64)st.st_size <= off)
+        return err;
+    return machine_map_image(mm, addr, min(len, page_align((u64)st.st_size - off)), v->prot,
+                             v->image_offset + (addr - v->start));
+}
+
 int mm_madvise(u64 addr, u64 len, int advice)
 {
     struct mm *mm = current->process->mm;
@@ -539,6 +556,10 @@ int mm_madvise(u64 addr, u64 len, int advice)
                 int err = machine_protect(mm, pos, end - pos, PROT_READ | PROT_WRITE);
                 err = err ? err : copy_in(v->file, pos, end - pos, v->pgoff + (pos - v->start));
                 err = err ? err : machine_protect(mm, pos, end - pos, v->prot);
+                if (err)
+                    return err;
+            } else if (v->flags & VMA_IMAGE) {
+                int err = image_again(mm, v, pos, end - pos);
                 if (err)
                     return err;
             } else {

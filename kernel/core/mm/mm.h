@@ -66,6 +66,9 @@ int mm_madvise(u64 addr, u64 len, int advice);
 /* A fault at addr: true if the access may be tried again (or the process is now ending for want of memory). */
 bool mm_fault(u64 addr, bool write);
 
+/* The current process is killed, as Linux's OOM killer would. Takes effect on the way to user mode. */
+void mm_out_of_memory(void);
+
 /* Replaces the current process's program (execve). path absolute or relative to cwd. On success regs are set.
  * argv and envp are kernel copies, NULL-terminated. */
 int exec_program(const char *path, char *const argv[], char *const envp[], struct pt_regs *regs);

@@ -9,7 +9,8 @@
  * -EALREADY: the second call; -EBUSY: more than one thread is alive). */
 s64 snapshot_syscall(void);
 
-/* Adds a piece of memory to the list for the monitor: for the machine's own memory. -E2BIG: too many. */
+/* For machine_snapshot(): the list of memory that the monitor is to save, in ascending order. -E2BIG: too many. */
+int snapshot_list_user(void); /* the current process's mappings, by their addresses */
 int snapshot_add_region(u64 start, u64 len, u64 offset, u32 prot, u32 kind);
 
 #endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The kvm machine: the sandbox is a child of the monitor that makes a virtual machine, gives up all that it does not need
+ * to run it, and does nothing else. What the guest's kernel asks for on the host's side is in kvm_call.c; calls on shares
+ * and snapshots are passed on to the monitor.
+ */
+#define _GNU_SOURCE
+#include "kvm.h"
+
+#include "../kernel/kvm/image.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* What the kernel may use beside the guest's memory: as on the process machine, and its page tables. */
+#define KERNEL_ALLOWANCE (16ull << 20)
+#define TABLES_SHARE 256
+#define HUGE_SIZE (2ull << 20)
+
+extern const char thaw_kernel_kvm_start[];
+extern const uint8_t thaw_kernel_kvm_build_id[16];
+
+static const struct kvm_image *kernel_image(void)
+{
+    return (const struct kvm_image *)(const void *)thaw_kernel_kvm_start;
+}
+
+static uint64_t ram_size(const struct sandbox_config *config)
+{
+    const struct kvm_image *k = kernel_image();
+    uint64_t n =
+        config->memory_limit + config->memory_limit / TABLES_SHARE + KERNEL_ALLOWANCE + (k->bss_end - k->start);
+    return (n + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+}
+
+/* ---- in the child ---- */
+
+void vm_exit(struct vm *vm)
+{
+    vm->page->exits = vm->exits;
+    vm->page->ioctls = vm->ioctls;
+    vm->page->slots = vm->slots;
+    for (;;)
+        syscall(SYS_exit_group, vm->boot->exit.kind == THAW_EXIT_CODE ? 0 : 125);
+}
+
+void vm_fail(struct vm *vm, const char *fmt, ...)
+{
+    struct thaw_exit *e = &vm->boot->exit;
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(e->text, sizeof e->text, fmt, ap);
+    va_end(ap);
+    e->code = 0;
+    e->kind = THAW_EXIT_PANIC;
+    vm_exit(vm);
+}
+
+int vm_ioctl(struct vm *vm, int fd, unsigned long request, void *arg, const char *what)
+{
+    vm->ioctls++;
+    int r = ioctl(fd, (int)request, arg);
+    if (r < 0 && errno != EINTR && errno != EAGAIN)
+        vm_fail(vm, "KVM: %s: %s", what, strerror(errno));
+    return r;
+}
+
+static void slot_set(struct vm *vm, uint32_t flags, uint64_t gpa, uint64_t size, void *at)
+{
+    struct kvm_userspace_memory_region slot = {.slot = vm->slots++,
+                                               .flags = flags,
+                                               .guest_phys_addr = gpa,
+                                               .memory_size = size,
+                                               .userspace_addr = (uint64_t)at};
+    vm_ioctl(vm, vm->fd, KVM_SET_USER_MEMORY_REGION, &slot, "adding memory");
+}
+
+/* The regions come from a snapshot that the monitor has checked: none overlaps another or lies outside. */
+static void memory_restore(struct vm *vm, const struct snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < snapshot->region_count; i++) {
+        const struct thaw_region *r = &snapshot->regions[i];
+        uint8_t *at = vm->ram + (r->start - THAW_KVM_RAM_GPA);
+
+        switch (r->kind) {
+        case THAW_REGION_DATA:
+            if (mmap(at, r->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, THAW_FD_SNAPSHOT,
+                     (off_t)r->offset) == MAP_FAILED)
+                child_fail(vm->boot, "mapping the snapshot", errno);
+            break;
+        case THAW_REGION_HUGE:
+            for (uint64_t done = 0; done < r->len;) {
+                ssize_t n = pread(THAW_FD_SNAPSHOT, at + done, r->len - done, (off_t)(r->offset + done));
+                if (n <= 0)
+                    child_fail(vm->boot, "reading the snapshot", n ? errno : EIO);
+                done += (uint64_t)n;
+            }
+            break;
+        case THAW_REGION_POPULATE: /* an older host that knows it not takes its faults one by one */
+            madvise(at, r->len, r->prot & PROT_WRITE ? MADV_POPULATE_WRITE : MADV_POPULATE_READ);
+            break;
+        default: break; /* fresh memory is zero */
+        }
+    }
+}
+
+static void memory_create(struct vm *vm, void *at)
+{
+    const struct kvm_image *k = kernel_image();
+    const struct snapshot *snapshot = vm->config->restore;
+
+    vm->ram =
+        mmap(at, vm->ram_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (vm->ram == MAP_FAILED)
+        child_fail(vm->boot, "allocating the guest's memory", errno);
+    madvise(vm->ram, vm->ram_size, MADV_HUGEPAGE);
+    madvise(vm->ram, vm->ram_size, MADV_DONTDUMP);
+    if (snapshot)
+        memory_restore(vm, snapshot);
+    else
+        memcpy(vm->ram, k, k->data_end - k->start);
+    slot_set(vm, 0, THAW_KVM_BOOT_GPA, THAW_BOOT_AREA, vm->boot);
+    slot_set(vm, 0, THAW_KVM_RAM_GPA, vm->ram_size, vm->ram);
+    if (vm->config->image_fd >= 0) {
+        uint64_t size = (vm->config->image_size + THAW_PAGE_SIZE - 1) & ~(uint64_t)(THAW_PAGE_SIZE - 1);
+        void *image = mmap(NULL, size, PROT_READ, MAP_SHARED, THAW_FD_IMAGE, 0);
+        if (image == MAP_FAILED)
+            child_fail(vm->boot, "mapping the image", errno);
+        slot_set(vm, KVM_MEM_READONLY, THAW_KVM_IMAGE_GPA, size, image);
+    }
+}
+
+static void descriptor_move(struct vm *vm, int from, int to)
+{
+    if (from != to && (syscall(SYS_dup3, from, to, O_CLOEXEC) < 0 || close(from)))
+        child_fail(vm->boot, "duplicating a descriptor", errno);
+}
+
+static void kvm_machine_run(struct child *c) __attribute__((noreturn));
+static void kvm_machine_run(struct child *c)
+{
+    const struct kvm_image *k = kernel_image();
+    const bool restore = c->config->restore;
+    struct vm vm = {.boot = c->boot,
+                    .page = (struct thaw_kvm *)(void *)((char *)c->boot + c->sb->kvm_off),
+                    .config = c->config,
+                    .device = KVM_FD_DEVICE,
+                    .ram_size = c->sb->reserved_size};
+
+    child_begin(c);
+    child_descriptors(c);
+    c->boot->host_pid = (uint32_t)getpid();
+    c->boot->cpus = 1;
+    vm.page->ram_size = vm.ram_size;
+    do
+        vm.fd = vm_ioctl(&vm, vm.device, KVM_CREATE_VM, NULL, "making a virtual machine");
+    while (vm.fd < 0);
+    memory_create(&vm, c->sb->reserved);
+    cpu_create(&vm, k->pml4_gpa, restore ? k->restore : k->entry, restore ? c->config->restore->resume : 0);
+    /* The processor keeps the machine; its descriptor is all that is needed from here on. */
+    close(vm.device);
+    close(vm.fd);
+    close(THAW_FD_SNAPSHOT);
+    descriptor_move(&vm, vm.vcpu, KVM_FD_VCPU);
+    vm.vcpu = KVM_FD_VCPU;
+    call_prepare(&vm);
+    child_limits(c, c->config->memory_limit);
+    if (c->config->harden)
+        child_harden(c);
+    child_privileges(c);
+    vm_run(&vm);
+}
+
+/* ---- in the monitor ---- */
+
+static int kvm_machine_prepare(struct sandbox *sb, struct child *c, struct thaw_error *err)
+{
+    const struct kvm_image *k = kernel_image();
+    const struct sandbox_config *config = sb->config;
+    uint64_t need = 0;
+
+    if (k->magic != THAW_KVM_MAGIC || k->start != THAW_KERNEL_ADDR)
+        return thaw_error_set(err, 125, 0, "the kernel inside this program is damaged: install thaw anew");
+    sb->reserved_size = ram_size(config);
+    if (sb->reserved_size > THAW_KVM_RAM_MAX)
+        return thaw_error_set(err, 125, E2BIG, "--memory: the kvm machine has at most %llu GiB",
+                              (unsigned long long)(THAW_KVM_RAM_MAX >> 30) - 1);
+    if (config->image_fd >= 0 && config->image_size > THAW_KVM_IMAGE_MAX)
+        return thaw_error_set(err, 125, E2BIG, "the kvm machine takes images of %llu GiB at most",
+                              (unsigned long long)(THAW_KVM_IMAGE_MAX >> 30));
+    for (uint32_t i = 0; config->restore && i < config->restore->region_count; i++) {
+        const struct thaw_region *r = &config->restore->regions[i];
+        uint64_t end = r->start - THAW_KVM_RAM_GPA + r->len;
+        need = end > need ? end : need;
+    }
+    if (need > sb->reserved_size)
+        return thaw_error_set(err, 125, ENOMEM, "the snapshot holds %llu MiB, more than --memory allows",
+                              (unsigned long long)(need >> 20));
+    c->fds[KVM_FD_DEVICE] = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+    if (c->fds[KVM_FD_DEVICE] < 0)
+        return thaw_error_set(err, 125, errno, "--machine kvm: /dev/kvm: %s; see `thaw doctor`", strerror(errno));
+    /* What is missing leaves no gap that KVM's descriptors would fill. */
+    for (int i = THAW_FD_IMAGE; i <= THAW_FD_SNAPSHOT; i++)
+        if (c->fds[i] < 0)
+            c->fds[i] = c->fds[KVM_FD_DEVICE];
+    /* A place for the guest's memory that is free in the child as well, and known here. */
+    sb->reserved =
+        mmap(NULL, sb->reserved_size + HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (sb->reserved == MAP_FAILED) {
+        sb->reserved = NULL;
+        close(c->fds[KVM_FD_DEVICE]);
+        return thaw_error_set(err, 125, errno, "no address space for the guest's memory: %s", strerror(errno));
+    }
+    uint64_t at = ((uint64_t)sb->reserved + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+    munmap(sb->reserved, at - (uint64_t)sb->reserved);
+    munmap((void *)(at + sb->reserved_size), (uint64_t)sb->reserved + HUGE_SIZE - at);
+    sb->reserved = (void *)at;
+    sb->memory_bias = at - THAW_KVM_RAM_GPA;
+    return 0;
+}
+
+static void kvm_machine_prepared(struct sandbox *sb, struct child *c)
+{
+    close(c->fds[KVM_FD_DEVICE]);
+    munmap(sb->reserved, sb->reserved_size);
+    sb->reserved = NULL;
+}
+
+static const char *kvm_region_check(const struct thaw_region *r, bool *user)
+{
+    *user = true; /* kinds and protections do not depend on whose it is */
+    if (r->kind == THAW_REGION_IMAGE)
+        return "a region is mapped from the image";
+    if (r->start < THAW_KVM_RAM_GPA || r->start - THAW_KVM_RAM_GPA >= THAW_KVM_RAM_MAX ||
+        r->len > THAW_KVM_RAM_MAX - (r->start - THAW_KVM_RAM_GPA))
+        return "a region lies outside the sandbox's memory";
+    return NULL;
+}
+
+static bool kvm_resume_check(uint64_t resume)
+{
+    const struct kvm_image *k = kernel_image();
+    return resume >= k->data_start && resume < k->bss_end && k->bss_end - resume >= 64 && !(resume & 7);
+}
+
+const struct machine machine_kvm = {
+    .name = "kvm",
+    .build_id = thaw_kernel_kvm_build_id,
+    .prepare = kvm_machine_prepare,
+    .prepared = kvm_machine_prepared,
+    .run = kvm_machine_run,
+    .region_check = kvm_region_check,
+    .resume_check = kvm_resume_check,
+};

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The guest's processor. It starts in 64-bit mode: no firmware, no real mode. What it can do is what the host's can and
+ * KVM virtualises, less what the guest's kernel has no use for.
+ */
+#define _GNU_SOURCE
+#include "kvm.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define CR0_PE (1u << 0)
+#define CR0_MP (1u << 1)
+#define CR0_ET (1u << 4)
+#define CR0_NE (1u << 5)
+#define CR0_WP (1u << 16)
+#define CR0_AM (1u << 18)
+#define CR0_PG (1u << 31)
+#define CR4_PAE (1u << 5)
+#define CR4_PGE (1u << 7)
+#define CR4_OSFXSR (1u << 9)
+#define CR4_OSXMMEXCPT (1u << 10)
+#define CR4_UMIP (1u << 11)
+#define CR4_FSGSBASE (1u << 16)
+#define CR4_OSXSAVE (1u << 18)
+#define CR4_SMEP (1u << 20)
+#define CR4_SMAP (1u << 21)
+#define EFER_SCE (1u << 0)
+#define EFER_LME (1u << 8)
+#define EFER_LMA (1u << 10)
+#define EFER_NX (1u << 11)
+
+/* CPUID */
+#define LEAF1_ECX_MONITOR (1u << 3)
+#define LEAF1_ECX_VMX (1u << 5)
+#define LEAF1_ECX_X2APIC (1u << 21)
+#define LEAF1_ECX_TSC_DEADLINE (1u << 24)
+#define LEAF1_ECX_XSAVE (1u << 26)
+#define LEAF7_EBX_FSGSBASE (1u << 0)
+#define LEAF7_EBX_SMEP (1u << 7)
+#define LEAF7_EBX_SMAP (1u << 20)
+#define LEAF7_ECX_UMIP (1u << 2)
+#define LEAF7_EDX_AMX (1u << 22 | 1u << 24 | 1u << 25)
+#define LEAFE1_ECX_SVM (1u << 2)
+#define LEAFE7_EDX_INVARIANT_TSC (1u << 8)
+#define XCR0_AMX (3ull << 17) /* 8 KiB a thread for what Python has no use for */
+
+#define SELECTOR_CODE 0x10
+#define SELECTOR_DATA 0x18
+
+struct cpuid_table {
+    struct kvm_cpuid2 head;
+    struct kvm_cpuid_entry2 entry[KVM_CPUID_MAX];
+};
+
+struct features {
+    uint64_t xcr0, cr4;
+    bool invariant_tsc;
+};
+
+static void cpuid_set(struct vm *vm, struct features *f)
+{
+    struct cpuid_table t = {.head.nent = KVM_CPUID_MAX};
+    uint32_t n = 0;
+
+    vm_ioctl(vm, vm->device, KVM_GET_SUPPORTED_CPUID, &t, "asking for the processor's features");
+    *f = (struct features){.cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT};
+    for (uint32_t i = 0; i < t.head.nent; i++) {
+        struct kvm_cpuid_entry2 *e = &t.entry[i];
+        switch (e->function) {
+        case 1:
+            e->ebx &= 0x0000ffffu; /* not which of the host's processors this is */
+            e->ebx |= 1u << 16;
+            e->ecx &= ~(LEAF1_ECX_MONITOR | LEAF1_ECX_VMX | LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE);
+            f->cr4 |= e->ecx & LEAF1_ECX_XSAVE ? CR4_OSXSAVE : 0;
+            break;
+        case 7:
+            if (e->index != 0)
+                break;
+            e->edx &= ~LEAF7_EDX_AMX;
+            f->cr4 |= (e->ebx & LEAF7_EBX_FSGSBASE ? CR4_FSGSBASE : 0) | (e->ebx & LEAF7_EBX_SMEP ? CR4_SMEP : 0) |
+                      (e->ebx & LEAF7_EBX_SMAP ? CR4_SMAP : 0) | (e->ecx & LEAF7_ECX_UMIP ? CR4_UMIP : 0);
+            break;
+        case 0xa: memset(&e->eax, 0, 4 * sizeof e->eax); break; /* no performance counters */
+        case 0xb:
+        case 0x1f: continue; /* one processor: no topology */
+        case 0xd:
+            if (e->index == 0) {
+                e->eax &= (uint32_t)~XCR0_AMX;
+                f->xcr0 = (uint64_t)e->edx << 32 | e->eax;
+            } else if (e->index == 17 || e->index == 18) {
+                continue;
+            }
+            break;
+        case 0x80000001: e->ecx &= ~LEAFE1_ECX_SVM; break;
+        case 0x80000007: f->invariant_tsc = e->edx & LEAFE7_EDX_INVARIANT_TSC; break;
+        case 0x8000000a: continue;
+        default:
+            if (e->function >= 0x40000000 && e->function < 0x50000000)
+                continue; /* no paravirtual devices */
+        }
+        t.entry[n++] = *e;
+    }
+    if (!(f->cr4 & CR4_OSXSAVE))
+        f->xcr0 = 0;
+    t.head.nent = n;
+    vm_ioctl(vm, vm->vcpu, KVM_SET_CPUID2, &t, "setting the processor's features");
+}
+
+static struct kvm_segment segment(uint16_t selector, bool code)
+{
+    return (struct kvm_segment){.limit = 0xffffffff,
+                                .selector = selector,
+                                .type = code ? 11 : 3, /* accessed; execute and read, or read and write */
+                                .present = 1,
+                                .s = 1,
+                                .l = code,
+                                .db = !code,
+                                .g = 1};
+}
+
+void cpu_create(struct vm *vm, uint64_t pml4, uint64_t entry, uint64_t arg)
+{
+    struct kvm_regs regs = {.rip = entry, .rdi = arg, .rflags = 2};
+    struct kvm_sregs sregs;
+    struct features f;
+    struct {
+        struct kvm_signal_mask head;
+        uint8_t set[8];
+    } mask = {.head.len = 8}; /* empty: whatever comes interrupts KVM_RUN */
+
+    vm->vcpu = vm_ioctl(vm, vm->fd, KVM_CREATE_VCPU, NULL, "making a processor");
+    int size = vm_ioctl(vm, vm->device, KVM_GET_VCPU_MMAP_SIZE, NULL, "asking for the size of its state");
+    vm->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu, 0);
+    if (vm->run == MAP_FAILED || (size_t)size < sizeof *vm->run)
+        child_fail(vm->boot, "mapping the processor's state", errno);
+    cpuid_set(vm, &f);
+
+    vm_ioctl(vm, vm->vcpu, KVM_GET_SREGS, &sregs, "reading the processor's state");
+    sregs.cs = segment(SELECTOR_CODE, true);
+    sregs.ds = sregs.es = sregs.ss = segment(SELECTOR_DATA, false);
+    sregs.fs = sregs.gs = segment(0, false);
+    sregs.cr0 = CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_PG;
+    sregs.cr3 = pml4;
+    sregs.cr4 = f.cr4;
+    sregs.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
+    vm_ioctl(vm, vm->vcpu, KVM_SET_SREGS, &sregs, "setting the processor's state");
+    if (f.xcr0) {
+        /* From here, not by XSETBV in the guest: a KVM within an emulated SVM may miss that. */
+        struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = f.xcr0}}};
+        vm_ioctl(vm, vm->vcpu, KVM_SET_XCRS, &xcrs, "enabling vector registers");
+    }
+    vm_ioctl(vm, vm->vcpu, KVM_SET_REGS, &regs, "setting the processor's registers");
+    vm_ioctl(vm, vm->vcpu, KVM_SET_SIGNAL_MASK, &mask, "setting the mask of signals");
+    if (f.invariant_tsc) {
+        int khz = vm_ioctl(vm, vm->vcpu, KVM_GET_TSC_KHZ, NULL, "asking for the rate of the time stamp counter");
+        vm->page->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
+    }
+}
+
+bool cpu_is_quiet(struct vm *vm)
+{
+    struct kvm_vcpu_events e;
+    struct kvm_debugregs d;
+
+    vm_ioctl(vm, vm->vcpu, KVM_GET_VCPU_EVENTS, &e, "reading pending events");
+    vm_ioctl(vm, vm->vcpu, KVM_GET_DEBUGREGS, &d, "reading the debug registers");
+    return !e.exception.injected && !e.exception.pending && !e.interrupt.injected && !e.nmi.injected &&
+           !e.nmi.pending && !e.smi.smm && !(d.dr7 & 0xff);
+}

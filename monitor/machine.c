@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/* Starting and stopping a sandbox, on whichever machine. */
+#define _GNU_SOURCE
+#include "machine.h"
+
+#include "filter.h"
+#include "process.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x1000
+#endif
+
+#define ANSWERS_MAX (128u << 10)
+
+const struct machine *machine_find(const char name[8])
+{
+    static const struct machine *const machines[] = {&machine_process, &machine_kvm};
+
+    for (size_t i = 0; i < sizeof machines / sizeof *machines; i++)
+        if (memcmp(machines[i]->name, name, sizeof machines[i]->name) == 0)
+            return machines[i];
+    return NULL;
+}
+
+/* Lays out the boot area; the tables' offsets are the monitor's choice. */
+static int boot_fill(struct sandbox *sb, const struct sandbox_config *config, size_t *used, struct thaw_error *err)
+{
+    struct thaw_boot *boot = sb->boot;
+    const struct snapshot *snap = config->restore;
+    size_t off = BOOT_TABLES;
+
+    boot->magic = THAW_BOOT_MAGIC;
+    boot->version = THAW_ABI_VERSION;
+    boot->flags = (snap ? THAW_BOOT_RESTORE : 0) | (config->snapshot_to ? THAW_BOOT_SNAPSHOT : 0) |
+                  (config->strace ? THAW_BOOT_STRACE : 0) | (config->image_fd < 0 ? THAW_BOOT_HOST_ROOT : 0) |
+                  (config->train ? THAW_BOOT_TRAIN : 0);
+    boot->hwcap = getauxval(AT_HWCAP);
+    boot->hwcap2 = getauxval(AT_HWCAP2);
+    if (boot->hwcap2 & 2)
+        boot->flags |= THAW_BOOT_FSGSBASE;
+    boot->memory_limit = config->memory_limit;
+    boot->vdso = host_vdso_find();
+    boot->image_size = config->image_fd < 0 ? 0 : config->image_size;
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    boot->cpus = sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : (uint32_t)CPU_COUNT(&cpus);
+    if (getrandom(boot->entropy, sizeof(boot->entropy), 0) != (ssize_t)sizeof(boot->entropy))
+        return thaw_error_set(err, 125, errno, "no fresh entropy from getrandom(2): %s", strerror(errno));
+
+    boot->filter_off = (uint32_t)off;
+    boot->filter_len = (uint32_t)filter_build((struct sock_filter *)((char *)boot + off));
+    off += FILTER_MAX * sizeof(struct sock_filter);
+    boot->request_off = (uint32_t)off;
+    boot->request_size = config->request->size;
+    memcpy((char *)boot + off, config->request, config->request->size);
+    off = (off + config->request->size + 7) & ~(size_t)7;
+    if (config->shares && config->preload_share >= 0 && config->preload_path) {
+        boot->answers_off = (uint32_t)off;
+        boot->answers_size = (uint32_t)answers_build(config->shares, config->preload_share, config->preload_path,
+                                                     (char *)boot + off, ANSWERS_MAX);
+        off += boot->answers_size;
+    }
+    if (config->machine == &machine_kvm) {
+        off = (off + THAW_PAGE_SIZE - 1) & ~(size_t)(THAW_PAGE_SIZE - 1);
+        boot->kvm_off = sb->kvm_off = off;
+        off += sizeof(struct thaw_kvm);
+    }
+    boot->region_off = sb->region_off = (uint32_t)off;
+    if (snap) {
+        boot->region_count = snap->region_count;
+        boot->resume = snap->resume;
+        memcpy((char *)boot + off, snap->regions, snap->region_count * sizeof(struct thaw_region));
+        off += snap->region_count * sizeof(struct thaw_region);
+    }
+    *used = (off + THAW_PAGE_SIZE - 1) & ~(size_t)(THAW_PAGE_SIZE - 1);
+    return 0;
+}
+_Static_assert(BOOT_TABLES + FILTER_MAX * sizeof(struct sock_filter) + THAW_REQUEST_MAX + ANSWERS_MAX + THAW_PAGE_SIZE +
+                       sizeof(struct thaw_kvm) + THAW_REGION_MAX * sizeof(struct thaw_region) + 8 <=
+                   THAW_BOOT_AREA,
+               "everything fits the boot area");
+
+/* Where the sandbox will have it, if that is free here, so that it need not be moved. */
+static void *boot_map(void)
+{
+    const int flags = MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *boot =
+        mmap((void *)THAW_BOOT_ADDR, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, flags | MAP_FIXED_NOREPLACE, -1, 0);
+
+    return boot == MAP_FAILED ? mmap(NULL, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, flags, -1, 0) : boot;
+}
+
+int machine_start(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err)
+{
+    struct child c = {.config = config, .sb = sb, .parent = getpid()};
+    sigset_t outside, old;
+    int pair[2];
+
+    memset(sb, 0, sizeof(*sb));
+    sb->pidfd = sb->control = -1;
+    sb->config = config;
+    sb->shares = config->shares;
+    if (config->request->size > THAW_REQUEST_MAX)
+        return thaw_error_set(err, 125, E2BIG, "the request is too large");
+    sb->boot = boot_map();
+    if (sb->boot == MAP_FAILED) {
+        sb->boot = NULL;
+        return thaw_error_set(err, 125, errno, "no memory for the boot area: %s", strerror(errno));
+    }
+    madvise(sb->boot, BOOT_TABLES + 0x4000, MADV_POPULATE_WRITE);
+    if (boot_fill(sb, config, &c.boot_used, err))
+        goto bad;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+        thaw_error_set(err, 125, errno, "socketpair: %s", strerror(errno));
+        goto bad;
+    }
+    sb->control = pair[0];
+    c.boot = sb->boot;
+    for (int i = 0; i < CHILD_FDS; i++)
+        c.fds[i] = -1;
+    memcpy(c.fds, config->stdio, sizeof(config->stdio));
+    c.fds[THAW_FD_CONTROL] = pair[1];
+    c.fds[THAW_FD_IMAGE] = config->image_fd;
+    c.fds[THAW_FD_SNAPSHOT] = config->restore ? config->restore->fd : -1;
+
+    if (config->machine->prepare(sb, &c, err)) {
+        close(pair[1]);
+        goto bad;
+    }
+
+    /* Until the kernel runs, signals from outside wait; those it raises itself must not. */
+    sigfillset(&outside);
+    const int own[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+        sigdelset(&outside, own[i]);
+    sigprocmask(SIG_BLOCK, &outside, &old);
+    long pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &sb->pidfd, 0, 0);
+    if (pid == 0)
+        config->machine->run(&c);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+    close(pair[1]);
+    if (config->machine->prepared)
+        config->machine->prepared(sb, &c);
+    if (pid < 0) {
+        thaw_error_set(err, 125, errno, "starting the sandbox process: %s", strerror(errno));
+        goto bad;
+    }
+    sb->pid = (pid_t)pid;
+    if (config->restore)
+        for (uint32_t i = 0; i < config->restore->region_count; i++) {
+            const struct thaw_region *r = &config->restore->regions[i];
+            *(r->kind == THAW_REGION_POPULATE ? &sb->pages_populated : &sb->pages_mapped) += r->len / THAW_PAGE_SIZE;
+        }
+    return 0;
+bad:
+    machine_stop(sb, NULL);
+    return -1;
+}
+
+void machine_stop(struct sandbox *sb, int *wstatus)
+{
+    int status = 0;
+
+    if (sb->pid > 0) {
+        kill(sb->pid, SIGKILL);
+        while (waitpid(sb->pid, &status, 0) < 0 && errno == EINTR)
+            ;
+        sb->pid = 0;
+    }
+    if (wstatus)
+        *wstatus = status;
+    if (sb->pidfd >= 0)
+        close(sb->pidfd);
+    if (sb->control >= 0)
+        close(sb->control);
+    sb->pidfd = sb->control = -1;
+    if (sb->boot)
+        munmap(sb->boot, THAW_BOOT_AREA);
+    sb->boot = NULL;
+}
