@@ -80,7 +80,7 @@ GENERATED := $(BUILD)/generated/monitor_filter.h $(BUILD)/generated/kernel_build
 
 # ---- the monitor: with musl as the static command, with the host's libc as a library and for the tests ----
 
-MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S monitor/kvm_probe_guest.S
+MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S monitor/kvm_probe_guest.S monitor/image_packages.S
 COMMAND_SRC := monitor/main.c monitor/command.c monitor/command_%.c monitor/confine.c monitor/options.c \
 	monitor/script.c monitor/stats.c
 LIBTHAW_SRC := $(filter-out $(COMMAND_SRC),$(MONITOR_SRC))
@@ -119,6 +119,10 @@ $(BUILD)/musl/kernel_blob.o $(BUILD)/host/kernel_blob.o: monitor/kernel_blob.S $
 $(BUILD)/musl/kvm_probe_guest.o $(BUILD)/host/kvm_probe_guest.o: monitor/kvm_probe_guest.S monitor/kvm_probe_guest.h
 	@mkdir -p $(@D)
 	$(HOST_CC) -Imonitor -c -o $@ $<
+
+$(BUILD)/musl/image_packages.o $(BUILD)/host/image_packages.o: monitor/image_packages.S monitor/image_packages.sh
+	@mkdir -p $(@D)
+	$(HOST_CC) -c -o $@ $<
 
 # One object, whose only names are the public ones.
 $(BUILD)/libthaw.a: $(LIBTHAW_OBJ)

@@ -3,19 +3,16 @@
 #include "image.h"
 
 #include "json.h"
+#include "tool.h"
 
 #define XXH_INLINE_ALL
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -326,7 +323,21 @@ void image_close(struct image *image)
 
 /* ---- building ---- */
 
-/* Runs mkfs.erofs; its messages go to a pipe, of which the last line is kept for the error. */
+struct mkfs_progress {
+    const char *temp;
+    void (*progress)(void *arg, uint64_t bytes);
+    void *arg;
+};
+
+static void mkfs_tick(void *arg)
+{
+    struct mkfs_progress *p = arg;
+    struct stat st;
+
+    if (p->progress && stat(p->temp, &st) == 0)
+        p->progress(p->arg, (uint64_t)st.st_size);
+}
+
 static int run_mkfs(const char *temp, const char *from, void (*progress)(void *, uint64_t), void *arg,
                     struct thaw_error *err)
 {
@@ -336,64 +347,18 @@ static int run_mkfs(const char *temp, const char *from, void (*progress)(void *,
                           "--preserve-mtime", "-x-1",       "-Enoinline_data,force-inode-extended",
                           (char *)temp,       (char *)from, NULL};
     char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
-    static const char *const places[] = {"/usr/bin/mkfs.erofs", "/usr/sbin/mkfs.erofs", "/sbin/mkfs.erofs",
-                                         "/usr/local/bin/mkfs.erofs", "/usr/local/sbin/mkfs.erofs"};
-    posix_spawn_file_actions_t actions;
-    char line[256] = "", buf[512];
-    size_t len = 0;
-    int fds[2], e = ENOENT, wstatus = 0;
-    pid_t pid = -1;
+    static const char *const places[] = {"/usr/bin/mkfs.erofs",       "/usr/sbin/mkfs.erofs",       "/sbin/mkfs.erofs",
+                                         "/usr/local/bin/mkfs.erofs", "/usr/local/sbin/mkfs.erofs", NULL};
+    struct mkfs_progress p = {temp, progress, arg};
+    struct tool tool = {.places = places, .argv = argv, .env = env, .tick = mkfs_tick, .tick_arg = &p};
+    int ret = tool_run(&tool);
 
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot make a pipe: %s", strerror(errno));
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], 2);
-    for (unsigned i = 0; e == ENOENT && i < sizeof places / sizeof *places; i++)
-        e = access(places[i], X_OK) == 0 ? posix_spawn(&pid, places[i], &actions, NULL, argv, env) : ENOENT;
-    posix_spawn_file_actions_destroy(&actions);
-    close(fds[1]);
-    if (e != 0) {
-        close(fds[0]);
-        return thaw_error_set(err, THAW_STATUS_FAILED, e, "cannot run mkfs.erofs: %s; it is in the package erofs-utils",
-                              strerror(e));
-    }
-    for (;;) {
-        struct pollfd p = {.fd = fds[0], .events = POLLIN};
-        ssize_t n;
-
-        if (poll(&p, 1, 200) <= 0) {
-            struct stat st;
-
-            if (progress && stat(temp, &st) == 0)
-                progress(arg, (uint64_t)st.st_size);
-            continue;
-        }
-        n = read(fds[0], buf, sizeof buf);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        for (ssize_t i = 0; i < n; i++) {
-            if (buf[i] == '\n' || buf[i] == '\r')
-                len = len ? sizeof line : 0; /* keep the line until another begins */
-            else {
-                if (len == sizeof line)
-                    len = 0;
-                if (len < sizeof line - 1) {
-                    line[len++] = buf[i];
-                    line[len] = 0;
-                }
-            }
-        }
-    }
-    close(fds[0]);
-    while (waitpid(pid, &wstatus, 0) < 0 && errno == EINTR)
-        ;
-    if (!WIFEXITED(wstatus) || WEXITSTATUS(wstatus) != 0)
+    if (ret < 0)
+        return thaw_error_set(err, THAW_STATUS_FAILED, errno,
+                              "cannot run mkfs.erofs: %s; it is in the package erofs-utils", strerror(errno));
+    if (ret > 0)
         return thaw_error_set(err, THAW_STATUS_FAILED, EIO, "mkfs.erofs could not make an image of %s: %s", from,
-                              line[0] ? line : "no reason given");
+                              tool.line[0] ? tool.line : "no reason given");
     return 0;
 }
 
@@ -414,7 +379,7 @@ static int sync_dir(const char *file)
     return ret;
 }
 
-static int image_build_path(struct image_info *info, const char *from, void (*progress)(void *, uint64_t), void *arg,
+static int image_build_path(struct image_info *info, const char *from, const char *label, void (*progress)(void *, uint64_t), void *arg,
                             struct thaw_error *err)
 {
     char temp[PATH_MAX], side_temp[PATH_MAX], side[PATH_MAX];
@@ -423,8 +388,9 @@ static int image_build_path(struct image_info *info, const char *from, void (*pr
 
     if (stat(from, &st) < 0 || !S_ISDIR(st.st_mode))
         return thaw_error_set(err, THAW_STATUS_FAILED, errno ? errno : ENOTDIR, "%s is not a directory", from);
-    if (!realpath(from, info->source))
-        return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot find %s: %s", from, strerror(errno));
+    if (label ? store_path(info->source, err, "%s", label) < 0 : !realpath(from, info->source))
+        return label ? -1
+                     : thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot find %s: %s", from, strerror(errno));
     /* mkfs.erofs 1.5 truncates what is there: a fresh name, in the directory of the image so that rename works. */
     if (store_path(temp, err, "%s.tmp.%ld", info->path, (long)getpid()) < 0 ||
         store_path(side_temp, err, "%s.json", temp) < 0 || sidecar_path(side, info->path, err) < 0)
@@ -468,7 +434,7 @@ out:
     return ret;
 }
 
-int image_build(const struct thaw_store *store, const char *name, const char *from,
+int image_build(const struct thaw_store *store, const char *name, const char *from, const char *label,
                 void (*progress)(void *arg, uint64_t bytes), void *arg, struct thaw_error *err)
 {
     struct image_info *info = calloc(1, sizeof *info);
@@ -485,7 +451,7 @@ int image_build(const struct thaw_store *store, const char *name, const char *fr
     else if (store_image_new_dir(store, dir, err) == 0)
         ret = store_path(info->path, err, "%s/%s.erofs", dir, name);
     if (ret == 0)
-        ret = image_build_path(info, from, progress, arg, err);
+        ret = image_build_path(info, from, label, progress, arg, err);
     free(info);
     return ret;
 }

@@ -17,7 +17,7 @@ struct image_info {
     char name[STORE_NAME_MAX + 1];
     uint64_t size, created; /* created: seconds since the epoch */
     uint8_t checksum[16];
-    char source[PATH_MAX]; /* the directory it was made from */
+    char source[PATH_MAX]; /* the directory, or the packages, it was made from */
 };
 
 /* As thaw_image_open() has it. full: verify the checksum whatever a stamp says. */
@@ -30,9 +30,10 @@ int image_info_read(struct image_info *info, const char *path, struct thaw_error
 
 /*
  * Makes image NAME from a directory with mkfs.erofs: to a temporary name, synced, renamed. progress is called, if not
- * NULL, with the bytes written so far, some times a second. All files belong to root in it.
+ * NULL, with the bytes written so far, some times a second. All files belong to root in it. label: what the
+ * sidecar names as its source; NULL: the directory.
  */
-int image_build(const struct thaw_store *store, const char *name, const char *from,
+int image_build(const struct thaw_store *store, const char *name, const char *from, const char *label,
                 void (*progress)(void *arg, uint64_t bytes), void *arg, struct thaw_error *err);
 /* Writes the sidecar of an EROFS file that was made by other means; file is its path. */
 int image_seal(const struct thaw_store *store, const char *file, struct thaw_error *err);

@@ -40,6 +40,38 @@ $(BUILD)/python/python: $(PYTHON_OBJ) python/hot.lds
 	mv $@.tmp $@.debug
 	mv $@.stripped $@
 
+# ---- the agent: the same for a Python that is not ours ----
+
+AGENT := $(BUILD)/python-agent
+AGENT_SRC := agent request streams program renew ending stash
+AGENT_OBJ := $(AGENT_SRC:%=$(AGENT)/obj/%.o) $(AGENT)/obj/thaw_snapshot.o $(AGENT)/obj/stash_code.o
+AGENT_CFLAGS := $(filter-out -fno-pic -fno-pie,$(PYTHON_CFLAGS)) -fPIC -fvisibility=hidden
+
+.PHONY: agent
+agent: $(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so $(AGENT)/python $(AGENT)/snapshot_restore_py
+
+$(AGENT)/obj/%.o: python/%.c
+	@mkdir -p $(@D)
+	$(CC) $(AGENT_CFLAGS) -c -o $@ $<
+
+$(AGENT)/obj/%.o: python/%.S
+	@mkdir -p $(@D)
+	$(CC) -c -o $@ $<
+
+$(AGENT)/obj/stash_code.o: python/stash.py
+
+$(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so: $(AGENT_OBJ)
+	$(CC) -shared -Wl,-z,now -Wl,-z,noexecstack -s -o $@ $^
+
+$(AGENT)/python: python/stock.c
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu17 -Os -Wall -Wextra -Werror -static -no-pie -fno-pie -s -o $@ $<
+
+$(AGENT)/snapshot_restore_py: $(wildcard python/snapshot_restore_py/*.py)
+	@mkdir -p $@
+	cp $^ $@/
+	@touch $@
+
 PYTHON_ROOT_INPUTS := python/build-root.sh $(wildcard python/root/etc/*) $(wildcard python/snapshot_restore_py/*.py)
 
 $(BUILD)/image-root.stamp: $(BUILD)/python/python $(PYTHON_ROOT_INPUTS)
@@ -51,4 +83,4 @@ $(PYTHON_IMAGE): $(BUILD)/image-root.stamp python/build-image.sh
 	sh python/build-image.sh $(BUILD)/image-root $@.tmp
 	mv $@.tmp $@
 
--include $(PYTHON_OBJ:.o=.d)
+-include $(PYTHON_OBJ:.o=.d) $(AGENT_OBJ:.o=.d)
