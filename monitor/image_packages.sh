@@ -26,23 +26,24 @@ done
 
 # ---- which packages, and their files ----
 
-mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial" "$work/etc"
+mkdir -p "$work/state/lists/partial" "$work/cache/archives/partial"
 : >"$work/status"
 lists=/var/lib/apt/lists
-set -- "$@"
 apt() {
 	apt-get -qq -y -o "Dir::State=$work/state" -o "Dir::State::status=$work/status" -o "Dir::State::lists=$lists" \
 		-o "Dir::Cache=${THAW_PACKAGE_CACHE:-$work/cache}" -o "Dir::Log=$work" -o "Dir::Etc::preferences=/dev/null" \
 		-o "Dir::Etc::preferencesparts=/dev/null" -o Debug::NoLocking=1 -o APT::Sandbox::User= \
-		-o APT::Install-Recommends=0 -o Dpkg::Use-Pty=0 -o APT::Get::AllowUnauthenticated=0 "$@"
+		-o APT::Install-Recommends=0 -o APT::Get::AllowUnauthenticated=0 "$@"
 }
 [ -z "${THAW_PACKAGE_CACHE:-}" ] || mkdir -p "$THAW_PACKAGE_CACHE/archives/partial"
 if ! ls $lists/*_Packages* >/dev/null 2>&1; then
 	lists=$work/state/lists
 	apt update >"$work/log" 2>&1 || fail "apt-get update: $(grep '^[EW]:' "$work/log" | tail -n 1)"
 fi
-apt --print-uris install "$@" >"$work/uris" 2>"$work/log" ||
+# Of what lies in the archives' directory already no URI is printed: so let there be none.
+apt -o "Dir::Cache=$work/cache" --print-uris install "$@" >"$work/uris" 2>"$work/log" ||
 	fail "apt-get cannot resolve $*: $(grep '^E:' "$work/log" | tail -n 1)"
+[ -s "$work/uris" ] || fail "apt-get names no file for $*"
 apt --download-only install "$@" >"$work/log" 2>&1 ||
 	fail "apt-get cannot download: $(grep '^E:' "$work/log" | tail -n 1)"
 
@@ -63,7 +64,7 @@ sed -n "s/^'[^']*' \([^ ]*\.deb\) .*/\1/p" "$work/uris" | while read -r deb; do
 	echo "${deb%.deb}" >>"$root/usr/share/thaw/packages"
 	# update-alternatives --install LINK NAME PATH PRIORITY, where all four are plain words.
 	if [ -f "$work/control/postinst" ]; then
-		sed -e ':a' -e '/\\$/N; s/\\\n//; ta' "$work/control/postinst" |
+		sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' "$work/control/postinst" | tr '\t' ' ' |
 			grep -o 'update-alternatives --install  *[^ ]*  *[^ ]*  *[^ ]*  *[0-9][0-9]*' | tr -d "\"'" |
 			while read -r _ _ link _ path priority; do
 				case "$link$path" in *[\$\`\;\|]*) continue ;; esac
@@ -73,7 +74,7 @@ sed -n "s/^'[^']*' \([^ ]*\.deb\) .*/\1/p" "$work/uris" | while read -r deb; do
 	fi
 done
 sort -n "$work/alternatives" 2>/dev/null | while read -r _ link path; do # the highest priority comes last and stays
-	[ -e "$root$path" ] || continue
+	[ -e "$root$path" ] || [ -L "$root$path" ] || continue
 	mkdir -p "$root${link%/*}"
 	[ -e "$root$link" ] && [ ! -L "$root$link" ] || ln -sfn "$path" "$root$link"
 done
