@@ -149,7 +149,7 @@ endif
 .PHONY: python-image
 ifeq ($(SAN),)
 -include python/python.mk
-python-image: $(BUILD)/images/python.json
+python-image: $(BUILD)/images/python.json $(BUILD)/images/python-stock.erofs
 
 $(BUILD)/images/python.json: $(BUILD)/images/python.erofs | $(BUILD)/thaw
 	$(BUILD)/thaw image seal $<
@@ -213,6 +213,12 @@ install: all
 	install -D -m 0755 $(BUILD)/thaw $(DESTDIR)$(PREFIX)/bin/thaw
 	install -D -m 0644 $(BUILD)/images/python.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python.erofs
 	install -D -m 0644 $(BUILD)/images/python.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python.json
+	install -D -m 0644 $(BUILD)/images/python-stock.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python-stock.erofs
+	install -D -m 0644 $(BUILD)/images/python-stock.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python-stock.json
+	install -D -m 0755 $(BUILD)/python-agent/python $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/python
+	install -m 0755 $(BUILD)/python-agent/_thaw.*.so $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/
+	install -D -m 0644 $(BUILD)/python-agent/snapshot_restore_py/__init__.py \
+		$(DESTDIR)$(PREFIX)/lib/thaw/python-agent/snapshot_restore_py/__init__.py
 	install -D -m 0644 $(BUILD)/libthaw.a $(DESTDIR)$(PREFIX)/lib/libthaw.a
 	install -D -m 0644 include/thaw.h $(DESTDIR)$(PREFIX)/include/thaw.h
 	install -D -m 0644 docs/thaw.1 $(DESTDIR)$(PREFIX)/share/man/man1/thaw.1

@@ -379,8 +379,8 @@ static int sync_dir(const char *file)
     return ret;
 }
 
-static int image_build_path(struct image_info *info, const char *from, const char *label, void (*progress)(void *, uint64_t), void *arg,
-                            struct thaw_error *err)
+static int image_build_path(struct image_info *info, const char *from, const char *label,
+                            void (*progress)(void *, uint64_t), void *arg, struct thaw_error *err)
 {
     char temp[PATH_MAX], side_temp[PATH_MAX], side[PATH_MAX];
     struct stat st;
@@ -389,8 +389,7 @@ static int image_build_path(struct image_info *info, const char *from, const cha
     if (stat(from, &st) < 0 || !S_ISDIR(st.st_mode))
         return thaw_error_set(err, THAW_STATUS_FAILED, errno ? errno : ENOTDIR, "%s is not a directory", from);
     if (label ? store_path(info->source, err, "%s", label) < 0 : !realpath(from, info->source))
-        return label ? -1
-                     : thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot find %s: %s", from, strerror(errno));
+        return label ? -1 : thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot find %s: %s", from, strerror(errno));
     /* mkfs.erofs 1.5 truncates what is there: a fresh name, in the directory of the image so that rename works. */
     if (store_path(temp, err, "%s.tmp.%ld", info->path, (long)getpid()) < 0 ||
         store_path(side_temp, err, "%s.json", temp) < 0 || sidecar_path(side, info->path, err) < 0)

@@ -96,8 +96,8 @@ int image_source_packages(struct image_source *s, const char *packages, void (*t
 {
     static const char *const places[] = {"/bin/sh", "/usr/bin/sh", NULL};
     char work[PATH_MAX], agent[PATH_MAX], exe[PATH_MAX] = "", *list = NULL, *save = NULL;
-    char *argv[PACKAGES_MAX + 10] = {"sh", "-c", (char *)image_packages_script, "thaw-packages", exe, s->root, work,
-                                     agent};
+    char *argv[PACKAGES_MAX + 10] = {"sh", "-c", (char *)image_packages_script, "thaw-packages", exe, s->root,
+                                     work, agent};
     struct tool tool = {.places = places, .argv = argv, .env = environ, .tick = tick, .tick_arg = arg};
     int n = 8, ret = -1;
 

@@ -15,7 +15,7 @@ struct tool {
      * stderr goes. */
     char *out;
     size_t out_size, out_len;
-    char line[TOOL_LINE]; /* the last line of stderr */
+    char line[TOOL_LINE];    /* the last line of stderr */
     void (*tick)(void *arg); /* some times a second, if not NULL */
     void *tick_arg;
 };

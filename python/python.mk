@@ -43,8 +43,7 @@ $(BUILD)/python/python: $(PYTHON_OBJ) python/hot.lds
 # ---- the agent: the same for a Python that is not ours ----
 
 AGENT := $(BUILD)/python-agent
-AGENT_SRC := agent request streams program renew ending stash
-AGENT_OBJ := $(AGENT_SRC:%=$(AGENT)/obj/%.o) $(AGENT)/obj/thaw_snapshot.o $(AGENT)/obj/stash_code.o
+AGENT_OBJ := $(patsubst %,$(AGENT)/obj/%.o,agent $(START_OBJECTS))
 AGENT_CFLAGS := $(filter-out -fno-pic -fno-pie,$(PYTHON_CFLAGS)) -fPIC -fvisibility=hidden
 
 .PHONY: agent
@@ -71,6 +70,19 @@ $(AGENT)/snapshot_restore_py: $(wildcard python/snapshot_restore_py/*.py)
 	@mkdir -p $@
 	cp $^ $@/
 	@touch $@
+
+# ---- the image of Debian's own Python ----
+
+STOCK_IMAGE := $(BUILD)/images/python-stock.erofs
+STOCK_PACKAGES := python3 python3-distutils python3-lib2to3 tzdata dash coreutils grep sed libc-bin
+empty :=
+space := $(empty) $(empty)
+
+$(STOCK_IMAGE): $(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so $(AGENT)/python $(AGENT)/snapshot_restore_py \
+		monitor/image_packages.sh | $(BUILD)/thaw
+	@mkdir -p $(@D)
+	THAW_PACKAGE_CACHE=$(abspath $(BUILD)/packages) $(BUILD)/thaw image build \
+		--packages $(subst $(space),$(comma),$(STOCK_PACKAGES)) $(abspath $@)
 
 PYTHON_ROOT_INPUTS := python/build-root.sh $(wildcard python/root/etc/*) $(wildcard python/snapshot_restore_py/*.py)
 
