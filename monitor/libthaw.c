@@ -45,6 +45,7 @@ struct thaw_sandbox {
     void *on_snapshot_arg;
     struct thaw_error failure; /* why it was stopped, if broken */
     struct thaw_status status;
+    char refusal[256]; /* why its kernel refused the snapshot */
     struct thaw_statistics statistics;
 };
 
@@ -361,7 +362,7 @@ static int start_check(const struct thaw_start *start, struct thaw_error *err)
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "the root is to be an image or a directory");
     if (start->root && !(start->flags & THAW_START_EXEC))
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "Python is run from an image, not from a directory");
-    if (start->mode == THAW_MODE_FROM && (!start->snapshot || (start->flags & THAW_START_EXEC)))
+    if (start->mode == THAW_MODE_FROM && (!start->snapshot || !start->image))
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "no snapshot to start from");
     if (start->memory && start->memory < MEMORY_MIN)
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "less than %llu MiB of memory is too little",
@@ -400,6 +401,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         .memory_limit = start->memory ? start->memory : MEMORY_DEFAULT,
         .strace = start->flags & THAW_START_STRACE,
         .harden = start->flags & THAW_START_HARDEN,
+        .exec = start->flags & THAW_START_EXEC,
     };
     if (snapshot_to) {
         if (key_for(start->image, &s->key, err) < 0)
@@ -605,6 +607,8 @@ static void sandbox_end(struct thaw_sandbox *s)
     gather_statistics(s);
     if (s->sb.boot)
         memcpy(&e, &s->sb.boot->exit, sizeof e);
+    if (e.kind == THAW_EXIT_CODE || e.kind == THAW_EXIT_SIGNAL)
+        clean_text(s->refusal, sizeof s->refusal, "", e.text, sizeof e.text);
     process_stop(&s->sb, &wstatus);
     s->ended = true;
     s->sb.boot = NULL;
@@ -873,36 +877,83 @@ void sandbox_on_snapshot(struct thaw_sandbox *s, void (*fn)(void *arg), void *ar
 
 /* ---- making a named snapshot ---- */
 
-int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, const char *name, uint64_t memory,
-                         struct thaw_error *err)
+/* How it came that there is none: what the kernel refused it for, or else what the program said. */
+static int snapshot_not_made(const struct thaw_sandbox *s, const char *path, const struct thaw_output *output,
+                             struct thaw_error *err)
 {
-    static const char *const argv[] = {"python3", "-c", "pass", NULL};
+    const struct thaw_status *st = &s->status;
+    int len = (int)output->len;
+
+    while (len > 0 && output->data[len - 1] == '\n')
+        len--;
+    if (s->refusal[0])
+        return thaw_error_set(err, THAW_STATUS_FAILED, EBUSY, "no snapshot %s was made: %s", path, s->refusal);
+    if (len > 0) {
+        char text[300];
+        int from = len, lines = 0;
+
+        /* The last lines are those that count: an exception, and what came of it. */
+        while (from > 0 && (output->data[from - 1] != '\n' || ++lines < 2))
+            from--;
+        if (len - from >= (int)sizeof text)
+            from = len - (int)sizeof text + 1;
+        snprintf(text, sizeof text, "%.*s", len - from, (const char *)output->data + from);
+        for (char *p = text; *p; p++)
+            if (*p == '\n')
+                *p = ';';
+        char clean[sizeof text];
+        clean_text(clean, sizeof clean, "", text, sizeof text);
+        return thaw_error_set(err, THAW_STATUS_FAILED, EIO, "no snapshot %s was made: %s (exit status %d)", path, clean,
+                              st->exit_status);
+    }
+    return thaw_error_set(err, THAW_STATUS_FAILED, EIO, "no snapshot %s was made: %s (exit status %d)", path,
+                          st->text[0] ? st->text : "the program did not ask for one", st->exit_status);
+}
+
+int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, const char *name,
+                         const struct thaw_creation *creation, struct thaw_error *err)
+{
+    static const char *const python[] = {"python3", "-c", "pass", NULL};
+    const char *env[2] = {NULL, NULL};
     struct thaw_start start = {
         .size = sizeof start,
         .image = image,
-        .argv = argv,
-        .memory = memory,
+        .argv = creation && creation->argv ? creation->argv : python,
+        .memory = creation ? creation->memory : 0,
         .stdio = {THAW_STDIO_NULL, THAW_STDIO_NULL, THAW_STDIO_PIPE},
+        .flags = creation && creation->argv ? THAW_START_EXEC : 0,
+        .env = env,
     };
-    struct thaw_output output = {.max = 400};
+    struct thaw_output output = {.max = 1 << 20};
     struct thaw_statistics statistics;
     struct thaw_status status;
     struct thaw_sandbox *s;
-    char path[PATH_MAX];
+    char path[PATH_MAX], *warm = NULL;
     int ret;
 
-    if (store_snapshot_named(store, name, true, path, err) < 0 || sandbox_start(store, &start, path, &s, err) < 0)
+    if (creation && creation->size != sizeof *creation)
+        return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL,
+                              "struct thaw_creation is of another version of the library");
+    if (store_snapshot_named(store, name, true, path, err) < 0)
+        return -1;
+    if (creation && creation->warm) {
+        warm = malloc(sizeof "THAW_WARM=" + strlen(creation->warm));
+        if (!warm)
+            return out_of_memory(err);
+        strcpy(warm, "THAW_WARM=");
+        strcat(warm, creation->warm);
+        env[0] = warm;
+    }
+    ret = sandbox_start(store, &start, path, &s, err);
+    free(warm);
+    if (ret < 0)
         return -1;
     ret = thaw_sandbox_communicate(s, NULL, 0, NULL, &output, SNAPSHOT_CREATE_TIMEOUT, &status, err);
     thaw_sandbox_statistics(s, &statistics);
     if (ret == 0)
         ret = thaw_error_set(err, THAW_STATUS_FAILED, ETIMEDOUT, "snapshot %s was not ready in time", path);
-    else if (ret > 0 && !statistics.snapshot_made)
-        ret = thaw_error_set(err, THAW_STATUS_FAILED, EIO, "no snapshot %s was made: %s%.*s (exit status %d)", path,
-                             status.text[0] ? status.text : "", output.data ? (int)output.len : 14,
-                             output.data ? (const char *)output.data : " no reason    ", status.exit_status);
     else if (ret > 0)
-        ret = 0;
+        ret = statistics.snapshot_made ? 0 : snapshot_not_made(s, path, &output, err);
     free(output.data);
     thaw_sandbox_free(s);
     return ret;

@@ -102,7 +102,7 @@ static PyObject *agent_run(PyObject *self, PyObject *unused)
     if (agent_hide() < 0)
         agent_fail("cannot prepare a snapshot");
     if (thaw_start_prepare())
-        thaw_snapshot();
+        thaw_start_check(thaw_snapshot());
     thaw_start_run(NULL);
 
     /* A prompt: this interpreter's configuration says that it runs our code, so another one has to give it. */
