@@ -19,7 +19,7 @@ HOST_CC := gcc
 
 .PHONY: all kernel thaw libthaw unit-tests guest-tests deps hello test bench soak lint install clean
 .DELETE_ON_ERROR:
-all: thaw kernel libthaw python-image
+all: thaw kernel libthaw thaw-oci python-image
 
 # ---- the guest's kernel ----
 
@@ -144,6 +144,15 @@ $(BUILD)/thaw: $(HOST_OBJ)
 	$(HOST_CC) $(SAN_FLAGS) -o $@ $^
 endif
 
+# ---- container images: a process of its own, with libraries that know the formats ----
+
+.PHONY: thaw-oci
+thaw-oci: $(BUILD)/thaw-oci
+$(BUILD)/thaw-oci: $(wildcard oci/*.c oci/*.h)
+	@mkdir -p $(@D)
+	$(HOST_CC) -std=gnu17 -O2 -g -Wall -Wextra -Werror -D_FORTIFY_SOURCE=2 -fstack-protector-strong $(SAN_FLAGS) -o $@ \
+		$(filter %.c,$^) -larchive -lcjson
+
 # ---- Python: the launcher and the image ----
 
 .PHONY: python-image
@@ -213,6 +222,7 @@ install: all
 	install -D -m 0755 $(BUILD)/thaw $(DESTDIR)$(PREFIX)/bin/thaw
 	install -D -m 0644 $(BUILD)/images/python.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python.erofs
 	install -D -m 0644 $(BUILD)/images/python.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python.json
+	install -D -m 0755 $(BUILD)/thaw-oci $(DESTDIR)$(PREFIX)/lib/thaw/thaw-oci
 	install -D -m 0644 $(BUILD)/images/python-stock.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python-stock.erofs
 	install -D -m 0644 $(BUILD)/images/python-stock.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python-stock.json
 	install -D -m 0755 $(BUILD)/python-agent/python $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/python

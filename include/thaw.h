@@ -85,6 +85,14 @@ void thaw_store_close(struct thaw_store *store);
 int thaw_image_open(struct thaw_store *store, const char *name, struct thaw_image **image, struct thaw_error *err);
 void thaw_image_close(struct thaw_image *image);
 
+/*
+ * How an image that was made of a container image is to be started: its entrypoint and command, its environment
+ * (NAME=VALUE) and working directory. NULL-terminated lists, *cwd NULL if it names none; all of it lives as long as the
+ * handle. Empty for other images.
+ */
+int thaw_image_defaults(struct thaw_image *image, const char *const **argv, const char *const **env, const char **cwd,
+                        struct thaw_error *err);
+
 /* ---- snapshots ---- */
 
 /*

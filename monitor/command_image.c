@@ -16,6 +16,7 @@
 
 static const char help[] =
     "Usage: thaw image build --from DIR NAME                make an image of a directory (with mkfs.erofs)\n"
+    "       thaw image build --from ARCHIVE NAME            of a container image: docker save, skopeo\n"
     "       thaw image build --packages NAME,NAME... NAME   of Debian packages and what they depend on\n"
     "       thaw image seal FILE               record the checksum of an EROFS file made by other means\n"
     "       thaw image list\n"
@@ -57,22 +58,28 @@ static int image_build_command(const struct thaw_store *store, char **argv, stru
 {
     const char *from = NULL, *packages = NULL, *label = NULL;
     const struct command_option options[] = {{"--from", &from, NULL}, {"--packages", &packages, NULL}};
-    struct image_source source = {.dir = ""};
+    static struct image_source source;
+    struct stat st;
     bool shown = false;
     int n = command_options(argv, options, 2, "image", err), ret = 0;
 
     if (n < 0)
         return -1;
     if (n != 1 || !from == !packages)
-        return wrong_use("`thaw image build` wants --from DIR or --packages LIST, and one NAME", err);
+        return wrong_use("`thaw image build` wants --from DIR|ARCHIVE or --packages LIST, and one NAME", err);
     if (packages) {
         signals_ignore();
         ret = image_source_packages(&source, packages, NULL, NULL, err);
         from = source.root;
         label = packages;
+    } else if (stat(from, &st) == 0 && S_ISREG(st.st_mode)) {
+        signals_ignore();
+        label = from;
+        ret = image_source_archive(&source, from, err);
+        from = source.root;
     }
     if (ret == 0)
-        ret = image_build(store, argv[1], from, label, progress, &shown, err);
+        ret = image_build(store, argv[1], from, label, &source, progress, &shown, err);
     image_source_remove(&source);
     if (shown)
         fprintf(stderr, "\r\033[K");
@@ -177,6 +184,12 @@ static int image_inspect_command(const struct thaw_store *store, char **argv, st
            (unsigned long long)info->size, when, info->source);
     for (unsigned i = 0; i < 16; i++)
         printf("%02x", info->checksum[i]);
+    for (size_t at = 0; at < info->config_len; at += strlen(info->config + at) + 1)
+        printf("\n%-8s %s",
+               info->config[at] == 'A'   ? "word"
+               : info->config[at] == 'E' ? "env"
+                                         : "workdir",
+               info->config + at + 1);
     printf("\nstate    whole\n");
 out:
     free(image);

@@ -24,7 +24,8 @@
 #define EROFS_MAGIC_OFFSET 1024
 #define EROFS_MAGIC 0xe0f5e1e2u
 #define EROFS_MIN_SIZE 4096
-#define SIDECAR_MAX 8192
+#define SIDECAR_MAX (256u << 10)
+#define CONFIG_STRING_MAX 4096 /* as the reader of sidecars has it */
 
 /*
  * Has the page cache hold the file in huge pages, if its file system can: a sandbox then maps a program's text with an
@@ -99,6 +100,49 @@ struct sidecar {
     unsigned seen; /* one bit a member */
 };
 
+/* "arg.N", "env.N" and "workdir": how a container image is to be started. */
+static bool sidecar_config(struct image_info *info, const char *key, const char *value)
+{
+    size_t n = strlen(value);
+    char tag;
+
+    if (strncmp(key, "arg.", 4) == 0)
+        tag = 'A';
+    else if (strncmp(key, "env.", 4) == 0)
+        tag = 'E';
+    else if (strcmp(key, "workdir") == 0)
+        tag = 'W';
+    else
+        return false;
+    if (n + 2 > sizeof info->config - info->config_len)
+        return false;
+    info->config[info->config_len++] = tag;
+    memcpy(info->config + info->config_len, value, n + 1);
+    info->config_len += n + 1;
+    return true;
+}
+
+static bool sidecar_put_config(struct json *j, const struct image_info *info)
+{
+    unsigned args = 0, envs = 0;
+    char key[32];
+
+    for (size_t at = 0; at < info->config_len; at += strlen(info->config + at) + 1) {
+        const char *string = info->config + at + 1;
+
+        if (strlen(info->config + at) > CONFIG_STRING_MAX)
+            return false;
+        switch (info->config[at]) {
+        case 'A': snprintf(key, sizeof key, "arg.%u", args++); break;
+        case 'E': snprintf(key, sizeof key, "env.%u", envs++); break;
+        case 'W': strcpy(key, "workdir"); break;
+        default: return false;
+        }
+        json_string(j, key, string);
+    }
+    return true;
+}
+
 static bool sidecar_member(void *arg, const char *key, const char *value, bool is_number)
 {
     struct sidecar *s = arg;
@@ -107,6 +151,8 @@ static bool sidecar_member(void *arg, const char *key, const char *value, bool i
 
     for (i = 0; i < 4 && strcmp(key, keys[i]) != 0; i++)
         ;
+    if (i == 4 && !is_number)
+        return sidecar_config(s->info, key, value);
     if (i == 4 || (s->seen & 1u << i) || is_number != (i < 2))
         return false;
     s->seen |= 1u << i;
@@ -134,9 +180,10 @@ static bool sidecar_member(void *arg, const char *key, const char *value, bool i
 int image_info_read(struct image_info *info, const char *path, struct thaw_error *err)
 {
     struct sidecar s = {.info = info};
-    char side[PATH_MAX], text[SIDECAR_MAX];
+    char side[PATH_MAX], *text;
     const char *base = strrchr(path, '/');
     ssize_t n;
+    bool good;
     int fd;
 
     memset(info, 0, sizeof *info);
@@ -150,9 +197,12 @@ int image_info_read(struct image_info *info, const char *path, struct thaw_error
             err, THAW_STATUS_FAILED, errno,
             "cannot open %s, which describes the image: %s; build the image anew with `thaw image build`", side,
             strerror(errno));
-    n = read(fd, text, sizeof text);
+    text = malloc(SIDECAR_MAX);
+    n = text ? read(fd, text, SIDECAR_MAX) : -1;
     close(fd);
-    if (n < 0 || n == sizeof text || !json_parse(text, (size_t)n, sidecar_member, &s) || s.seen != 15)
+    good = n >= 0 && n < (ssize_t)SIDECAR_MAX && json_parse(text, (size_t)n, sidecar_member, &s) && s.seen == 15;
+    free(text);
+    if (!good)
         return thaw_error_set(err, THAW_STATUS_FAILED, EBADMSG,
                               "%s does not describe an image; build the image anew with `thaw image build`", side);
     return 0;
@@ -176,29 +226,40 @@ static int write_all(int fd, const char *buf, size_t len)
 /* Writes it to the temporary name, synced. */
 static int sidecar_write(const struct image_info *info, const char *temp, struct thaw_error *err)
 {
-    char text[SIDECAR_MAX], hex[33];
+    char *text = malloc(SIDECAR_MAX), hex[33];
     struct json j;
-    int fd, len, ret;
+    int fd = -1, len, ret = -1;
+
+    if (!text)
+        return thaw_error_set(err, THAW_STATUS_FAILED, ENOMEM, "out of memory");
 
     for (unsigned i = 0; i < 16; i++)
         snprintf(hex + 2 * i, 3, "%02x", info->checksum[i]);
-    json_begin(&j, text, sizeof text);
+    json_begin(&j, text, SIDECAR_MAX);
     json_number(&j, "size", info->size);
     json_number(&j, "created", info->created);
     json_string(&j, "xxh128", hex);
     json_string(&j, "source", info->source);
+    bool fits = sidecar_put_config(&j, info);
     len = json_end(&j);
-    if (len < 0)
-        return thaw_error_set(err, THAW_STATUS_FAILED, ENAMETOOLONG, "path of the source directory is too long");
+    if (len < 0 || !fits) {
+        thaw_error_set(err, THAW_STATUS_FAILED, ENAMETOOLONG,
+                       "path of the source, or what the image says about its start, is too long");
+        goto out;
+    }
     fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0)
-        return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot make %s: %s", temp, strerror(errno));
+    if (fd < 0) {
+        thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot make %s: %s", temp, strerror(errno));
+        goto out;
+    }
     ret = write_all(fd, text, (size_t)len);
     if (ret == 0)
         ret = fsync(fd);
     if (ret < 0)
         thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot write %s: %s", temp, strerror(errno));
     close(fd);
+out:
+    free(text);
     return ret;
 }
 
@@ -434,7 +495,8 @@ out:
 }
 
 int image_build(const struct thaw_store *store, const char *name, const char *from, const char *label,
-                void (*progress)(void *arg, uint64_t bytes), void *arg, struct thaw_error *err)
+                const struct image_source *source, void (*progress)(void *arg, uint64_t bytes), void *arg,
+                struct thaw_error *err)
 {
     struct image_info *info = calloc(1, sizeof *info);
     char dir[PATH_MAX];
@@ -442,6 +504,10 @@ int image_build(const struct thaw_store *store, const char *name, const char *fr
 
     if (!info)
         return thaw_error_set(err, THAW_STATUS_FAILED, ENOMEM, "out of memory");
+    if (source) {
+        memcpy(info->config, source->config, source->config_len);
+        info->config_len = source->config_len;
+    }
     if (strchr(name, '/'))
         ret = store_path(info->path, err, "%s", name);
     else if (!store_name_valid(name))

@@ -138,3 +138,28 @@ out:
     free(list);
     return ret;
 }
+
+int image_source_archive(struct image_source *s, const char *file, struct thaw_error *err)
+{
+    char tool_path[PATH_MAX], work[PATH_MAX];
+    const char *places[] = {tool_path, NULL};
+    char *argv[] = {"thaw-oci", (char *)file, s->root, work, NULL};
+    char *const env[] = {"LC_ALL=C.UTF-8", NULL};
+    struct tool tool = {.places = places, .argv = argv, .env = env, .out = s->config, .out_size = sizeof s->config};
+    int ret;
+
+    s->dir[0] = 0;
+    if (installed_path(tool_path, "thaw-oci", err) < 0 || source_create(s, err) < 0 ||
+        store_path(work, err, "%s/work", s->dir) < 0)
+        return -1;
+    if (mkdir(work, 0700) < 0)
+        return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot make %s: %s", work, strerror(errno));
+    ret = tool_run(&tool);
+    s->config_len = tool.out_len;
+    if (ret < 0)
+        return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot run %s: %s", tool_path, strerror(errno));
+    if (ret > 0)
+        return thaw_error_set(err, THAW_STATUS_FAILED, EBADMSG, "cannot unpack %s: %s", file,
+                              tool.line[0] ? tool.line : "no reason given");
+    return 0;
+}

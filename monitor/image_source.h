@@ -5,9 +5,15 @@
 
 #include "store.h"
 
+#define IMAGE_CONFIG_MAX 32768
+
 struct image_source {
     char dir[PATH_MAX]; /* temporary; "" when there is none */
     char root[PATH_MAX];
+    /* How a container image is to be started: strings, each with its NUL: A and a word, in order; E and NAME=VALUE; W and
+     * the working directory. */
+    char config[IMAGE_CONFIG_MAX];
+    size_t config_len;
 };
 
 /*
@@ -16,6 +22,8 @@ struct image_source {
  */
 int image_source_packages(struct image_source *source, const char *packages, void (*tick)(void *arg), void *arg,
                           struct thaw_error *err);
+/* A container image, as `docker save` and skopeo write it; unpacked by thaw-oci, a process of its own. */
+int image_source_archive(struct image_source *source, const char *file, struct thaw_error *err);
 /* Removes what was unpacked. */
 void image_source_remove(struct image_source *source);
 

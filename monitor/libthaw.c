@@ -77,6 +77,8 @@ int thaw_image_open(struct thaw_store *store, const char *name, struct thaw_imag
         return -1;
     }
     base = base ? base + 1 : name;
+    image->info = NULL;
+    image->defaults = NULL;
     n = strcspn(base, ".");
     if (n > STORE_NAME_MAX)
         n = STORE_NAME_MAX;
@@ -91,7 +93,44 @@ void thaw_image_close(struct thaw_image *image)
     if (!image)
         return;
     image_close(&image->image);
+    free(image->info);
+    free(image->defaults);
     free(image);
+}
+
+int thaw_image_defaults(struct thaw_image *image, const char *const **argv, const char *const **env, const char **cwd,
+                        struct thaw_error *err)
+{
+    size_t n = 0;
+
+    if (!image->info) {
+        struct image_info *info = malloc(sizeof *info);
+
+        if (!info)
+            return out_of_memory(err);
+        if (image_info_read(info, image->image.path, err) < 0) {
+            free(info);
+            return -1;
+        }
+        image->info = info;
+    }
+    const char *config = image->info->config, *end = config + image->info->config_len;
+    free(image->defaults);
+    image->defaults = calloc(image->info->config_len + 2, sizeof *image->defaults);
+    if (!image->defaults)
+        return out_of_memory(err);
+    *argv = image->defaults;
+    *cwd = NULL;
+    for (const char *p = config; p < end; p += strlen(p) + 1)
+        if (*p == 'A')
+            image->defaults[n++] = p + 1;
+        else if (*p == 'W')
+            *cwd = p + 1;
+    *env = image->defaults + ++n;
+    for (const char *p = config; p < end; p += strlen(p) + 1)
+        if (*p == 'E')
+            image->defaults[n++] = p + 1;
+    return 0;
 }
 
 static int key_for(const struct thaw_image *image, struct snapshot_key *key, struct thaw_error *err)

@@ -298,7 +298,7 @@ static int options_check(struct parser *p)
     if (o->cold && o->snapshot)
         return usage_error(p, "--cold does not go with --snapshot", o->snapshot);
     if (p->what == OPTIONS_EXEC) {
-        if (!o->argv[0])
+        if (!o->argv[0] && !o->image)
             return thaw_error_set(p->err, THAW_STATUS_FAILED, EINVAL, "no program given; see `thaw exec --help`");
         if (!o->root == !o->image)
             return thaw_error_set(p->err, THAW_STATUS_FAILED, EINVAL,
