@@ -3,7 +3,8 @@
 #   make            build/thaw, the kernel, the Python launcher and the image `python`
 #   make hello      everything on a fresh machine, then a real program, cold and restored
 #   make test       unit and end-to-end tests (SAN=1: with address and undefined-behaviour sanitizers)
-#   make bench      the times, side by side        make soak   the long runs      make fuzz   hours of it
+#   make bench      the times, side by side        make soak conformance   the long runs      make fuzz   hours of it
+#   make conformance  CPython's own tests, in sandboxes and natively; CONFORMANCE='--only test_os' for some
 #   make lint       clang-format, clang-tidy, cppcheck
 #   make install    PREFIX=/usr/local DESTDIR=
 
@@ -208,6 +209,10 @@ test: deps
 soak: deps
 	@$(MAKE) --no-print-directory all unit-tests guest-tests
 	@$(RUN_ENV) bash tests/soak.sh
+
+conformance: deps
+	@$(MAKE) --no-print-directory all
+	@/usr/bin/python3 tests/conformance/run.py $(CONFORMANCE) $(BUILD)/thaw
 
 bench: deps
 	@$(MAKE) --no-print-directory all
