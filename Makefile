@@ -3,7 +3,8 @@
 #   make            build/thaw, the kernel, the Python launcher and the image `python`
 #   make hello      everything on a fresh machine, then a real program, cold and restored
 #   make test       unit and end-to-end tests (SAN=1: with address and undefined-behaviour sanitizers)
-#   make bench      the times, side by side        make soak   the long runs      make fuzz   hours of it
+#   make bench      the times, side by side        make soak conformance   the long runs      make fuzz   hours of it
+#   make conformance  CPython's own tests, in sandboxes and natively; CONFORMANCE='--only test_os' for some
 #   make lint       clang-format, clang-tidy, cppcheck
 #   make install    PREFIX=/usr/local DESTDIR=
 
@@ -19,7 +20,7 @@ HOST_CC := gcc
 
 .PHONY: all kernel thaw libthaw unit-tests guest-tests deps hello test bench soak lint install clean
 .DELETE_ON_ERROR:
-all: thaw kernel libthaw python-image
+all: thaw kernel libthaw thaw-oci python-image
 
 # ---- the guest's kernel ----
 
@@ -100,7 +101,7 @@ GENERATED := $(BUILD)/generated/monitor_filter.h $(MACHINES:%=$(BUILD)/generated
 
 # ---- the monitor: with musl as the static command, with the host's libc as a library and for the tests ----
 
-MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S monitor/kvm_probe_guest.S
+MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S monitor/kvm_probe_guest.S monitor/image_packages.S
 COMMAND_SRC := monitor/main.c monitor/command.c monitor/command_%.c monitor/confine.c monitor/options.c \
 	monitor/script.c monitor/stats.c
 LIBTHAW_SRC := $(filter-out $(COMMAND_SRC),$(MONITOR_SRC))
@@ -140,6 +141,10 @@ $(BUILD)/musl/kvm_probe_guest.o $(BUILD)/host/kvm_probe_guest.o: monitor/kvm_pro
 	@mkdir -p $(@D)
 	$(HOST_CC) -Imonitor -c -o $@ $<
 
+$(BUILD)/musl/image_packages.o $(BUILD)/host/image_packages.o: monitor/image_packages.S monitor/image_packages.sh
+	@mkdir -p $(@D)
+	$(HOST_CC) -c -o $@ $<
+
 # One object, whose only names are the public ones.
 $(BUILD)/libthaw.a: $(LIBTHAW_OBJ)
 	rm -f $@
@@ -160,12 +165,21 @@ $(BUILD)/thaw: $(HOST_OBJ)
 	$(HOST_CC) $(SAN_FLAGS) -o $@ $^
 endif
 
+# ---- container images: a process of its own, with libraries that know the formats ----
+
+.PHONY: thaw-oci
+thaw-oci: $(BUILD)/thaw-oci
+$(BUILD)/thaw-oci: $(wildcard oci/*.c oci/*.h)
+	@mkdir -p $(@D)
+	$(HOST_CC) -std=gnu17 -O2 -g -Wall -Wextra -Werror -D_FORTIFY_SOURCE=2 -fstack-protector-strong $(SAN_FLAGS) -o $@ \
+		$(filter %.c,$^) -larchive -lcjson
+
 # ---- Python: the launcher and the image ----
 
 .PHONY: python-image
 ifeq ($(SAN),)
 -include python/python.mk
-python-image: $(BUILD)/images/python.json
+python-image: $(BUILD)/images/python.json $(BUILD)/images/python-stock.erofs
 
 $(BUILD)/images/python.json: $(BUILD)/images/python.erofs | $(BUILD)/thaw
 	$(BUILD)/thaw image seal $<
@@ -216,6 +230,10 @@ soak: deps
 	@$(MAKE) --no-print-directory all unit-tests guest-tests
 	@$(RUN_ENV) bash tests/soak.sh
 
+conformance: deps
+	@$(MAKE) --no-print-directory all
+	@/usr/bin/python3 tests/conformance/run.py $(CONFORMANCE) $(BUILD)/thaw
+
 bench: deps
 	@$(MAKE) --no-print-directory all
 	@$(RUN_ENV) sh bench/run.sh
@@ -229,6 +247,13 @@ install: all
 	install -D -m 0755 $(BUILD)/thaw $(DESTDIR)$(PREFIX)/bin/thaw
 	install -D -m 0644 $(BUILD)/images/python.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python.erofs
 	install -D -m 0644 $(BUILD)/images/python.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python.json
+	install -D -m 0755 $(BUILD)/thaw-oci $(DESTDIR)$(PREFIX)/lib/thaw/thaw-oci
+	install -D -m 0644 $(BUILD)/images/python-stock.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python-stock.erofs
+	install -D -m 0644 $(BUILD)/images/python-stock.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python-stock.json
+	install -D -m 0755 $(BUILD)/python-agent/python $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/python
+	install -m 0755 $(BUILD)/python-agent/_thaw.*.so $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/
+	install -D -m 0644 $(BUILD)/python-agent/snapshot_restore_py/__init__.py \
+		$(DESTDIR)$(PREFIX)/lib/thaw/python-agent/snapshot_restore_py/__init__.py
 	install -D -m 0644 $(BUILD)/libthaw.a $(DESTDIR)$(PREFIX)/lib/libthaw.a
 	install -D -m 0644 include/thaw.h $(DESTDIR)$(PREFIX)/include/thaw.h
 	install -D -m 0644 docs/thaw.1 $(DESTDIR)$(PREFIX)/share/man/man1/thaw.1

@@ -85,6 +85,14 @@ void thaw_store_close(struct thaw_store *store);
 int thaw_image_open(struct thaw_store *store, const char *name, struct thaw_image **image, struct thaw_error *err);
 void thaw_image_close(struct thaw_image *image);
 
+/*
+ * How an image that was made of a container image is to be started: its entrypoint and command, its environment
+ * (NAME=VALUE) and working directory. NULL-terminated lists, *cwd NULL if it names none; all of it lives as long as the
+ * handle. Empty for other images.
+ */
+int thaw_image_defaults(struct thaw_image *image, const char *const **argv, const char *const **env, const char **cwd,
+                        struct thaw_error *err);
+
 /* ---- snapshots ---- */
 
 /*
@@ -97,12 +105,23 @@ int thaw_snapshot_open(struct thaw_store *store, const struct thaw_image *image,
                        struct thaw_snapshot **snapshot, struct thaw_error *err);
 void thaw_snapshot_close(struct thaw_snapshot *snapshot);
 
+/* What a snapshot is to be taken of. Set size to sizeof(struct thaw_creation) and leave unused fields zero. */
+struct thaw_creation {
+    size_t size;
+    uint64_t memory;  /* as in struct thaw_start */
+    enum thaw_machine machine;
+    const char *warm; /* Python source that is run before; or NULL */
+    /* NULL-terminated: a program of the image that makes the snapshot call by itself (docs/abi.md). NULL: the image's
+     * Python, which does right after its initialisation, or behind the warm code. */
+    const char *const *argv;
+};
+
 /*
- * Boots the image's Python cold, takes the snapshot right after the interpreter's initialisation and keeps it as
- * NAME (or at a path). An older one of that name is replaced in one step. machine, memory as in struct thaw_start.
+ * Boots the image cold, takes the snapshot and keeps it as NAME (or at a path). An older one of that name is replaced
+ * in one step. creation may be NULL. EBUSY: the program was in no state to be saved, the text says why.
  */
-int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, enum thaw_machine machine,
-                         const char *name, uint64_t memory, struct thaw_error *err);
+int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, const char *name,
+                         const struct thaw_creation *creation, struct thaw_error *err);
 
 /* ---- sandboxes ---- */
 
@@ -127,7 +146,7 @@ enum thaw_mode {
 
 #define THAW_START_STRACE 1u /* each system call of the program is logged on its standard error */
 #define THAW_START_HARDEN 2u /* namespaces and Landlock on top of the seccomp filter; starts take longer */
-#define THAW_START_EXEC 4u   /* argv[0] is a program of the root, not Python's words; never restored */
+#define THAW_START_EXEC 4u   /* argv[0] is a program of the root, not Python's words; restored in THAW_MODE_FROM only */
 
 /* What a start brings. Set size to sizeof(struct thaw_start) and leave unused fields zero. */
 struct thaw_start {

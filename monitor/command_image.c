@@ -3,8 +3,10 @@
 #define _GNU_SOURCE
 #include "command.h"
 #include "image.h"
+#include "image_source.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +15,9 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: thaw image build --from DIR NAME   make an image of a directory (with mkfs.erofs)\n"
+    "Usage: thaw image build --from DIR NAME                make an image of a directory (with mkfs.erofs)\n"
+    "       thaw image build --from ARCHIVE NAME            of a container image: docker save, skopeo\n"
+    "       thaw image build --packages NAME,NAME... NAME   of Debian packages and what they depend on\n"
     "       thaw image seal FILE               record the checksum of an EROFS file made by other means\n"
     "       thaw image list\n"
     "       thaw image inspect NAME            what it is, and whether it is whole\n"
@@ -22,6 +26,18 @@ static const char help[] =
     "An image is the root file system of sandboxes: an uncompressed EROFS file NAME.erofs, with NAME.json beside it\n"
     "that says what it must be. NAME may be a path. New ones go to the first directory of $THAW_IMAGE_PATH, or to\n"
     "~/.local/share/thaw/images.\n";
+
+/*
+ * While other programs work, their signals are theirs: when one of them has ended of it, so do we, after having removed
+ * what was begun.
+ */
+static void signals_ignore(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        signal(signals[i], SIG_IGN);
+}
 
 static void progress(void *arg, uint64_t bytes)
 {
@@ -40,16 +56,31 @@ static int wrong_use(const char *what, struct thaw_error *err)
 
 static int image_build_command(const struct thaw_store *store, char **argv, struct thaw_error *err)
 {
-    const char *from = NULL;
-    const struct command_option options[] = {{"--from", &from, NULL}};
+    const char *from = NULL, *packages = NULL, *label = NULL;
+    const struct command_option options[] = {{"--from", &from, NULL}, {"--packages", &packages, NULL}};
+    static struct image_source source;
+    struct stat st;
     bool shown = false;
-    int n = command_options(argv, options, 1, "image", err), ret;
+    int n = command_options(argv, options, 2, "image", err), ret = 0;
 
     if (n < 0)
         return -1;
-    if (n != 1 || !from)
-        return wrong_use("`thaw image build` wants --from DIR and one NAME", err);
-    ret = image_build(store, argv[1], from, progress, &shown, err);
+    if (n != 1 || !from == !packages)
+        return wrong_use("`thaw image build` wants --from DIR|ARCHIVE or --packages LIST, and one NAME", err);
+    if (packages) {
+        signals_ignore();
+        ret = image_source_packages(&source, packages, NULL, NULL, err);
+        from = source.root;
+        label = packages;
+    } else if (stat(from, &st) == 0 && S_ISREG(st.st_mode)) {
+        signals_ignore();
+        label = from;
+        ret = image_source_archive(&source, from, err);
+        from = source.root;
+    }
+    if (ret == 0)
+        ret = image_build(store, argv[1], from, label, &source, progress, &shown, err);
+    image_source_remove(&source);
     if (shown)
         fprintf(stderr, "\r\033[K");
     return ret;
@@ -153,6 +184,12 @@ static int image_inspect_command(const struct thaw_store *store, char **argv, st
            (unsigned long long)info->size, when, info->source);
     for (unsigned i = 0; i < 16; i++)
         printf("%02x", info->checksum[i]);
+    for (size_t at = 0; at < info->config_len; at += strlen(info->config + at) + 1)
+        printf("\n%-8s %s",
+               info->config[at] == 'A'   ? "word"
+               : info->config[at] == 'E' ? "env"
+                                         : "workdir",
+               info->config + at + 1);
     printf("\nstate    whole\n");
 out:
     free(image);

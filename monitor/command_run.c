@@ -44,14 +44,15 @@ static const char run_help[] =
     "128+n killed by signal n; 137 out of memory.\n";
 
 static const char exec_help[] = "Usage: thaw exec --root DIR [OPTION...] -- PROGRAM [ARG...]\n"
-                                "       thaw exec --image NAME [OPTION...] -- PROGRAM [ARG...]\n"
+                                "       thaw exec --image NAME [OPTION...] [-- PROGRAM [ARG...]]\n"
                                 "\n"
-                                "Runs a static Linux program in a sandbox, with a directory of the host as its "
+                                "Runs a Linux program in a sandbox, with a directory of the host as its "
                                 "read-only root (what it writes goes\n"
                                 "to memory), or an image.\n"
                                 "\n"
                                 "  --root DIR            the root\n"
                                 "  --image NAME          root image, or the path of one\n"
+                                "  --snapshot NAME       start from this snapshot of an image (see thaw snapshot)\n"
                                 "  --cwd DIR             working directory in the sandbox (/)\n"
                                 "  --machine MACHINE     auto, process or kvm (auto)\n"
                                 "  --memory SIZE         memory the program may use: 64M, 1G (256M)\n"
@@ -244,6 +245,41 @@ static const char *const *env_with_script(const char *const *env, const char *sc
     return v;
 }
 
+/* What a container image says about its start holds where the command line says nothing else. */
+static int image_start(struct thaw_image *image, struct thaw_start *start, struct thaw_error *err)
+{
+    const char *const *argv, *const *env, *cwd;
+    size_t n = 0, m = 0;
+    const char **both;
+
+    if (thaw_image_defaults(image, &argv, &env, &cwd, err) < 0)
+        return -1;
+    if (!start->argv[0])
+        start->argv = argv;
+    if (!start->argv[0])
+        return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL,
+                              "no program given, and the image names none; see `thaw exec --help`");
+    if (!start->cwd && cwd && cwd[0] == '/')
+        start->cwd = cwd;
+    while (env[n])
+        n++;
+    while (start->env && start->env[m])
+        m++;
+    both = calloc(n + m + 1, sizeof *both);
+    if (!both)
+        return thaw_error_set(err, THAW_STATUS_FAILED, ENOMEM, "out of memory");
+    /* Of two entries with one name the later one counts. */
+    for (size_t i = 0, k = 0; i < n; i++)
+        if (strchr(env[i], '=') && env[i][0] != '=')
+            both[k++] = env[i];
+    for (n = 0; both[n]; n++)
+        ;
+    for (size_t i = 0; i < m; i++)
+        both[n + i] = start->env[i];
+    start->env = both;
+    return 0;
+}
+
 static int run_start(struct run *r, enum options_for what, struct thaw_error *err)
 {
     const struct options *o = &r->options;
@@ -290,6 +326,8 @@ static int run_start(struct run *r, enum options_for what, struct thaw_error *er
         }
     } else {
         start.argv = o->argv;
+        if (image && image_start(image, &start, err) < 0)
+            return -1;
     }
     if (add_mounts(r, &script, &start, err) < 0)
         return -1;

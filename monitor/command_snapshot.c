@@ -15,12 +15,16 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: thaw snapshot create NAME [--image IMAGE] [--machine MACHINE] [--memory SIZE]\n"
+    "Usage: thaw snapshot create NAME [--image IMAGE] [--machine MACHINE] [--memory SIZE] [--warm CODE|FILE]\n"
+    "       thaw snapshot create NAME --image IMAGE [--machine MACHINE] [--memory SIZE] -- PROGRAM [ARG...]\n"
     "       thaw snapshot list\n"
     "       thaw snapshot inspect NAME [--map]   what it belongs to; its memory map\n"
     "       thaw snapshot verify NAME            check every page\n"
     "       thaw snapshot remove NAME\n"
     "\n"
+    "create boots the image's Python, runs the warm code, if any, and takes the snapshot behind it; or it runs a "
+    "PROGRAM\n"
+    "that asks for the snapshot by itself (docs/abi.md), for `thaw exec --snapshot NAME`.\n"
     "`thaw run` makes its snapshots by itself; these are those that you name, for `thaw run --snapshot NAME`. NAME "
     "may\n"
     "be a path. inspect, verify and remove also take the names of automatic ones, as list prints them.\n";
@@ -30,28 +34,66 @@ static int wrong_use(const char *what, struct thaw_error *err)
     return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "%s; see `thaw snapshot --help`", what);
 }
 
+/* The contents of a file of that name, or else the text itself: malloc'ed. */
+static char *warm_read(const char *text, struct thaw_error *err)
+{
+    struct stat st;
+    FILE *f = stat(text, &st) == 0 && S_ISREG(st.st_mode) ? fopen(text, "re") : NULL;
+    char *code;
+    size_t n = 0;
+
+    if (!f) {
+        code = strdup(text);
+        if (!code)
+            thaw_error_set(err, THAW_STATUS_FAILED, ENOMEM, "out of memory");
+        return code;
+    }
+    code = malloc(THAW_REQUEST_MAX);
+    if (code)
+        n = fread(code, 1, THAW_REQUEST_MAX - 1, f);
+    if (!code || ferror(f) || !feof(f) || memchr(code, 0, n)) {
+        thaw_error_set(err, THAW_STATUS_FAILED, EINVAL,
+                       "--warm: %s cannot be read, is larger than 1 MiB, or is no source", text);
+        free(code);
+        code = NULL;
+    } else {
+        code[n] = 0;
+    }
+    fclose(f);
+    return code;
+}
+
 static int snapshot_create_command(struct thaw_store *store, char **argv, struct thaw_error *err)
 {
-    const char *image_name = "python", *memory_text = NULL, *machine_name = "auto";
-    const struct command_option options[] = {
-        {"--image", &image_name, NULL}, {"--memory", &memory_text, NULL}, {"--machine", &machine_name, NULL}};
-    enum thaw_machine machine;
+    const char *image_name = "python", *memory_text = NULL, *machine_name = "auto", *warm_text = NULL;
+    const struct command_option options[] = {{"--image", &image_name, NULL},
+                                             {"--memory", &memory_text, NULL},
+                                             {"--machine", &machine_name, NULL},
+                                             {"--warm", &warm_text, NULL}};
+    struct thaw_creation creation = {.size = sizeof creation};
     struct thaw_image *image;
-    uint64_t memory = 0;
-    int n = command_options(argv, options, 3, "snapshot", err), ret;
+    char *warm = NULL;
+    int n = command_options(argv, options, 4, "snapshot", err), ret;
 
     if (n < 0)
         return -1;
-    if (n != 1)
-        return wrong_use("`thaw snapshot create` wants one NAME", err);
-    if (memory_text && !size_parse(memory_text, &memory))
+    if (n < 1 || (n > 1 && warm_text))
+        return wrong_use("`thaw snapshot create` wants one NAME, and --warm or a PROGRAM", err);
+    if (memory_text && !size_parse(memory_text, &creation.memory))
         return wrong_use("--memory is not a size", err);
-    if (!machine_parse(machine_name, &machine))
+    if (!machine_parse(machine_name, &creation.machine))
         return wrong_use("--machine is not auto, process or kvm", err);
-    if (thaw_image_open(store, image_name, &image, err) < 0)
+    if (n > 1)
+        creation.argv = (const char *const *)argv + 2;
+    if (warm_text && !(warm = warm_read(warm_text, err)))
         return -1;
-    ret = thaw_snapshot_create(store, image, machine, argv[1], memory, err);
-    thaw_image_close(image);
+    creation.warm = warm;
+    ret = thaw_image_open(store, image_name, &image, err);
+    if (ret == 0) {
+        ret = thaw_snapshot_create(store, image, argv[1], &creation, err);
+        thaw_image_close(image);
+    }
+    free(warm);
     return ret;
 }
 

@@ -3,19 +3,16 @@
 #include "image.h"
 
 #include "json.h"
+#include "tool.h"
 
 #define XXH_INLINE_ALL
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -27,7 +24,8 @@
 #define EROFS_MAGIC_OFFSET 1024
 #define EROFS_MAGIC 0xe0f5e1e2u
 #define EROFS_MIN_SIZE 4096
-#define SIDECAR_MAX 8192
+#define SIDECAR_MAX (256u << 10)
+#define CONFIG_STRING_MAX 4096 /* as the reader of sidecars has it */
 
 /*
  * Has the page cache hold the file in huge pages, if its file system can: a sandbox then maps a program's text with an
@@ -102,6 +100,49 @@ struct sidecar {
     unsigned seen; /* one bit a member */
 };
 
+/* "arg.N", "env.N" and "workdir": how a container image is to be started. */
+static bool sidecar_config(struct image_info *info, const char *key, const char *value)
+{
+    size_t n = strlen(value);
+    char tag;
+
+    if (strncmp(key, "arg.", 4) == 0)
+        tag = 'A';
+    else if (strncmp(key, "env.", 4) == 0)
+        tag = 'E';
+    else if (strcmp(key, "workdir") == 0)
+        tag = 'W';
+    else
+        return false;
+    if (n + 2 > sizeof info->config - info->config_len)
+        return false;
+    info->config[info->config_len++] = tag;
+    memcpy(info->config + info->config_len, value, n + 1);
+    info->config_len += n + 1;
+    return true;
+}
+
+static bool sidecar_put_config(struct json *j, const struct image_info *info)
+{
+    unsigned args = 0, envs = 0;
+    char key[32];
+
+    for (size_t at = 0; at < info->config_len; at += strlen(info->config + at) + 1) {
+        const char *string = info->config + at + 1;
+
+        if (strlen(info->config + at) > CONFIG_STRING_MAX)
+            return false;
+        switch (info->config[at]) {
+        case 'A': snprintf(key, sizeof key, "arg.%u", args++); break;
+        case 'E': snprintf(key, sizeof key, "env.%u", envs++); break;
+        case 'W': strcpy(key, "workdir"); break;
+        default: return false;
+        }
+        json_string(j, key, string);
+    }
+    return true;
+}
+
 static bool sidecar_member(void *arg, const char *key, const char *value, bool is_number)
 {
     struct sidecar *s = arg;
@@ -110,6 +151,8 @@ static bool sidecar_member(void *arg, const char *key, const char *value, bool i
 
     for (i = 0; i < 4 && strcmp(key, keys[i]) != 0; i++)
         ;
+    if (i == 4 && !is_number)
+        return sidecar_config(s->info, key, value);
     if (i == 4 || (s->seen & 1u << i) || is_number != (i < 2))
         return false;
     s->seen |= 1u << i;
@@ -137,9 +180,10 @@ static bool sidecar_member(void *arg, const char *key, const char *value, bool i
 int image_info_read(struct image_info *info, const char *path, struct thaw_error *err)
 {
     struct sidecar s = {.info = info};
-    char side[PATH_MAX], text[SIDECAR_MAX];
+    char side[PATH_MAX], *text;
     const char *base = strrchr(path, '/');
     ssize_t n;
+    bool good;
     int fd;
 
     memset(info, 0, sizeof *info);
@@ -153,9 +197,12 @@ int image_info_read(struct image_info *info, const char *path, struct thaw_error
             err, THAW_STATUS_FAILED, errno,
             "cannot open %s, which describes the image: %s; build the image anew with `thaw image build`", side,
             strerror(errno));
-    n = read(fd, text, sizeof text);
+    text = malloc(SIDECAR_MAX);
+    n = text ? read(fd, text, SIDECAR_MAX) : -1;
     close(fd);
-    if (n < 0 || n == sizeof text || !json_parse(text, (size_t)n, sidecar_member, &s) || s.seen != 15)
+    good = n >= 0 && n < (ssize_t)SIDECAR_MAX && json_parse(text, (size_t)n, sidecar_member, &s) && s.seen == 15;
+    free(text);
+    if (!good)
         return thaw_error_set(err, THAW_STATUS_FAILED, EBADMSG,
                               "%s does not describe an image; build the image anew with `thaw image build`", side);
     return 0;
@@ -179,29 +226,40 @@ static int write_all(int fd, const char *buf, size_t len)
 /* Writes it to the temporary name, synced. */
 static int sidecar_write(const struct image_info *info, const char *temp, struct thaw_error *err)
 {
-    char text[SIDECAR_MAX], hex[33];
+    char *text = malloc(SIDECAR_MAX), hex[33];
     struct json j;
-    int fd, len, ret;
+    int fd = -1, len, ret = -1;
+
+    if (!text)
+        return thaw_error_set(err, THAW_STATUS_FAILED, ENOMEM, "out of memory");
 
     for (unsigned i = 0; i < 16; i++)
         snprintf(hex + 2 * i, 3, "%02x", info->checksum[i]);
-    json_begin(&j, text, sizeof text);
+    json_begin(&j, text, SIDECAR_MAX);
     json_number(&j, "size", info->size);
     json_number(&j, "created", info->created);
     json_string(&j, "xxh128", hex);
     json_string(&j, "source", info->source);
+    bool fits = sidecar_put_config(&j, info);
     len = json_end(&j);
-    if (len < 0)
-        return thaw_error_set(err, THAW_STATUS_FAILED, ENAMETOOLONG, "path of the source directory is too long");
+    if (len < 0 || !fits) {
+        thaw_error_set(err, THAW_STATUS_FAILED, ENAMETOOLONG,
+                       "path of the source, or what the image says about its start, is too long");
+        goto out;
+    }
     fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fd < 0)
-        return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot make %s: %s", temp, strerror(errno));
+    if (fd < 0) {
+        thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot make %s: %s", temp, strerror(errno));
+        goto out;
+    }
     ret = write_all(fd, text, (size_t)len);
     if (ret == 0)
         ret = fsync(fd);
     if (ret < 0)
         thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot write %s: %s", temp, strerror(errno));
     close(fd);
+out:
+    free(text);
     return ret;
 }
 
@@ -326,7 +384,21 @@ void image_close(struct image *image)
 
 /* ---- building ---- */
 
-/* Runs mkfs.erofs; its messages go to a pipe, of which the last line is kept for the error. */
+struct mkfs_progress {
+    const char *temp;
+    void (*progress)(void *arg, uint64_t bytes);
+    void *arg;
+};
+
+static void mkfs_tick(void *arg)
+{
+    struct mkfs_progress *p = arg;
+    struct stat st;
+
+    if (p->progress && stat(p->temp, &st) == 0)
+        p->progress(p->arg, (uint64_t)st.st_size);
+}
+
 static int run_mkfs(const char *temp, const char *from, void (*progress)(void *, uint64_t), void *arg,
                     struct thaw_error *err)
 {
@@ -336,64 +408,18 @@ static int run_mkfs(const char *temp, const char *from, void (*progress)(void *,
                           "--preserve-mtime", "-x-1",       "-Enoinline_data,force-inode-extended",
                           (char *)temp,       (char *)from, NULL};
     char *const env[] = {"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL};
-    static const char *const places[] = {"/usr/bin/mkfs.erofs", "/usr/sbin/mkfs.erofs", "/sbin/mkfs.erofs",
-                                         "/usr/local/bin/mkfs.erofs", "/usr/local/sbin/mkfs.erofs"};
-    posix_spawn_file_actions_t actions;
-    char line[256] = "", buf[512];
-    size_t len = 0;
-    int fds[2], e = ENOENT, wstatus = 0;
-    pid_t pid = -1;
+    static const char *const places[] = {"/usr/bin/mkfs.erofs",       "/usr/sbin/mkfs.erofs",       "/sbin/mkfs.erofs",
+                                         "/usr/local/bin/mkfs.erofs", "/usr/local/sbin/mkfs.erofs", NULL};
+    struct mkfs_progress p = {temp, progress, arg};
+    struct tool tool = {.places = places, .argv = argv, .env = env, .tick = mkfs_tick, .tick_arg = &p};
+    int ret = tool_run(&tool);
 
-    if (pipe2(fds, O_CLOEXEC) < 0)
-        return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot make a pipe: %s", strerror(errno));
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
-    posix_spawn_file_actions_adddup2(&actions, fds[1], 2);
-    for (unsigned i = 0; e == ENOENT && i < sizeof places / sizeof *places; i++)
-        e = access(places[i], X_OK) == 0 ? posix_spawn(&pid, places[i], &actions, NULL, argv, env) : ENOENT;
-    posix_spawn_file_actions_destroy(&actions);
-    close(fds[1]);
-    if (e != 0) {
-        close(fds[0]);
-        return thaw_error_set(err, THAW_STATUS_FAILED, e, "cannot run mkfs.erofs: %s; it is in the package erofs-utils",
-                              strerror(e));
-    }
-    for (;;) {
-        struct pollfd p = {.fd = fds[0], .events = POLLIN};
-        ssize_t n;
-
-        if (poll(&p, 1, 200) <= 0) {
-            struct stat st;
-
-            if (progress && stat(temp, &st) == 0)
-                progress(arg, (uint64_t)st.st_size);
-            continue;
-        }
-        n = read(fds[0], buf, sizeof buf);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            break;
-        for (ssize_t i = 0; i < n; i++) {
-            if (buf[i] == '\n' || buf[i] == '\r')
-                len = len ? sizeof line : 0; /* keep the line until another begins */
-            else {
-                if (len == sizeof line)
-                    len = 0;
-                if (len < sizeof line - 1) {
-                    line[len++] = buf[i];
-                    line[len] = 0;
-                }
-            }
-        }
-    }
-    close(fds[0]);
-    while (waitpid(pid, &wstatus, 0) < 0 && errno == EINTR)
-        ;
-    if (!WIFEXITED(wstatus) || WEXITSTATUS(wstatus) != 0)
+    if (ret < 0)
+        return thaw_error_set(err, THAW_STATUS_FAILED, errno,
+                              "cannot run mkfs.erofs: %s; it is in the package erofs-utils", strerror(errno));
+    if (ret > 0)
         return thaw_error_set(err, THAW_STATUS_FAILED, EIO, "mkfs.erofs could not make an image of %s: %s", from,
-                              line[0] ? line : "no reason given");
+                              tool.line[0] ? tool.line : "no reason given");
     return 0;
 }
 
@@ -414,8 +440,8 @@ static int sync_dir(const char *file)
     return ret;
 }
 
-static int image_build_path(struct image_info *info, const char *from, void (*progress)(void *, uint64_t), void *arg,
-                            struct thaw_error *err)
+static int image_build_path(struct image_info *info, const char *from, const char *label,
+                            void (*progress)(void *, uint64_t), void *arg, struct thaw_error *err)
 {
     char temp[PATH_MAX], side_temp[PATH_MAX], side[PATH_MAX];
     struct stat st;
@@ -423,8 +449,8 @@ static int image_build_path(struct image_info *info, const char *from, void (*pr
 
     if (stat(from, &st) < 0 || !S_ISDIR(st.st_mode))
         return thaw_error_set(err, THAW_STATUS_FAILED, errno ? errno : ENOTDIR, "%s is not a directory", from);
-    if (!realpath(from, info->source))
-        return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot find %s: %s", from, strerror(errno));
+    if (label ? store_path(info->source, err, "%s", label) < 0 : !realpath(from, info->source))
+        return label ? -1 : thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot find %s: %s", from, strerror(errno));
     /* mkfs.erofs 1.5 truncates what is there: a fresh name, in the directory of the image so that rename works. */
     if (store_path(temp, err, "%s.tmp.%ld", info->path, (long)getpid()) < 0 ||
         store_path(side_temp, err, "%s.json", temp) < 0 || sidecar_path(side, info->path, err) < 0)
@@ -468,8 +494,9 @@ out:
     return ret;
 }
 
-int image_build(const struct thaw_store *store, const char *name, const char *from,
-                void (*progress)(void *arg, uint64_t bytes), void *arg, struct thaw_error *err)
+int image_build(const struct thaw_store *store, const char *name, const char *from, const char *label,
+                const struct image_source *source, void (*progress)(void *arg, uint64_t bytes), void *arg,
+                struct thaw_error *err)
 {
     struct image_info *info = calloc(1, sizeof *info);
     char dir[PATH_MAX];
@@ -477,6 +504,10 @@ int image_build(const struct thaw_store *store, const char *name, const char *fr
 
     if (!info)
         return thaw_error_set(err, THAW_STATUS_FAILED, ENOMEM, "out of memory");
+    if (source) {
+        memcpy(info->config, source->config, source->config_len);
+        info->config_len = source->config_len;
+    }
     if (strchr(name, '/'))
         ret = store_path(info->path, err, "%s", name);
     else if (!store_name_valid(name))
@@ -485,7 +516,7 @@ int image_build(const struct thaw_store *store, const char *name, const char *fr
     else if (store_image_new_dir(store, dir, err) == 0)
         ret = store_path(info->path, err, "%s/%s.erofs", dir, name);
     if (ret == 0)
-        ret = image_build_path(info, from, progress, arg, err);
+        ret = image_build_path(info, from, label, progress, arg, err);
     free(info);
     return ret;
 }

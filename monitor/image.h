@@ -3,6 +3,7 @@
 #ifndef MONITOR_IMAGE_H
 #define MONITOR_IMAGE_H
 
+#include "image_source.h"
 #include "store.h"
 
 struct image {
@@ -17,7 +18,10 @@ struct image_info {
     char name[STORE_NAME_MAX + 1];
     uint64_t size, created; /* created: seconds since the epoch */
     uint8_t checksum[16];
-    char source[PATH_MAX]; /* the directory it was made from */
+    /* How to start it, from a container image: strings as in struct image_source. */
+    char config[IMAGE_CONFIG_MAX];
+    size_t config_len;
+    char source[PATH_MAX]; /* the directory, or the packages, it was made from */
 };
 
 /* As thaw_image_open() has it. full: verify the checksum whatever a stamp says. */
@@ -30,10 +34,12 @@ int image_info_read(struct image_info *info, const char *path, struct thaw_error
 
 /*
  * Makes image NAME from a directory with mkfs.erofs: to a temporary name, synced, renamed. progress is called, if not
- * NULL, with the bytes written so far, some times a second. All files belong to root in it.
+ * NULL, with the bytes written so far, some times a second. All files belong to root in it. label: what the
+ * sidecar names as its source, NULL: the directory; source: where how to start it comes from, or NULL.
  */
-int image_build(const struct thaw_store *store, const char *name, const char *from,
-                void (*progress)(void *arg, uint64_t bytes), void *arg, struct thaw_error *err);
+int image_build(const struct thaw_store *store, const char *name, const char *from, const char *label,
+                const struct image_source *source, void (*progress)(void *arg, uint64_t bytes), void *arg,
+                struct thaw_error *err);
 /* Writes the sidecar of an EROFS file that was made by other means; file is its path. */
 int image_seal(const struct thaw_store *store, const char *file, struct thaw_error *err);
 int image_remove(const struct thaw_store *store, const char *name, struct thaw_error *err);

@@ -46,6 +46,7 @@ struct thaw_sandbox {
     void *on_snapshot_arg;
     struct thaw_error failure; /* why it was stopped, if broken */
     struct thaw_status status;
+    char refusal[256]; /* why its kernel refused the snapshot */
     struct thaw_statistics statistics;
 };
 
@@ -77,6 +78,8 @@ int thaw_image_open(struct thaw_store *store, const char *name, struct thaw_imag
         return -1;
     }
     base = base ? base + 1 : name;
+    image->info = NULL;
+    image->defaults = NULL;
     n = strcspn(base, ".");
     if (n > STORE_NAME_MAX)
         n = STORE_NAME_MAX;
@@ -91,6 +94,8 @@ void thaw_image_close(struct thaw_image *image)
     if (!image)
         return;
     image_close(&image->image);
+    free(image->info);
+    free(image->defaults);
     free(image);
 }
 
@@ -98,6 +103,41 @@ void thaw_image_close(struct thaw_image *image)
 static const struct machine *machine_for(enum thaw_machine machine)
 {
     return machine == THAW_MACHINE_KVM ? &machine_kvm : &machine_process;
+}
+
+int thaw_image_defaults(struct thaw_image *image, const char *const **argv, const char *const **env, const char **cwd,
+                        struct thaw_error *err)
+{
+    size_t n = 0;
+
+    if (!image->info) {
+        struct image_info *info = malloc(sizeof *info);
+
+        if (!info)
+            return out_of_memory(err);
+        if (image_info_read(info, image->image.path, err) < 0) {
+            free(info);
+            return -1;
+        }
+        image->info = info;
+    }
+    const char *config = image->info->config, *end = config + image->info->config_len;
+    free(image->defaults);
+    image->defaults = calloc(image->info->config_len + 2, sizeof *image->defaults);
+    if (!image->defaults)
+        return out_of_memory(err);
+    *argv = image->defaults;
+    *cwd = NULL;
+    for (const char *p = config; p < end; p += strlen(p) + 1)
+        if (*p == 'A')
+            image->defaults[n++] = p + 1;
+        else if (*p == 'W')
+            *cwd = p + 1;
+    *env = image->defaults + ++n;
+    for (const char *p = config; p < end; p += strlen(p) + 1)
+        if (*p == 'E')
+            image->defaults[n++] = p + 1;
+    return 0;
 }
 
 static int key_for(const struct machine *machine, const struct thaw_image *image, struct snapshot_key *key,
@@ -380,7 +420,7 @@ static int start_check(const struct thaw_start *start, struct thaw_error *err)
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "the root is to be an image or a directory");
     if (start->root && !(start->flags & THAW_START_EXEC))
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "Python is run from an image, not from a directory");
-    if (start->mode == THAW_MODE_FROM && (!start->snapshot || (start->flags & THAW_START_EXEC)))
+    if (start->mode == THAW_MODE_FROM && (!start->snapshot || !start->image))
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "no snapshot to start from");
     if (start->memory && start->memory < MEMORY_MIN)
         return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "less than %llu MiB of memory is too little",
@@ -420,6 +460,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         .memory_limit = start->memory ? start->memory : MEMORY_DEFAULT,
         .strace = start->flags & THAW_START_STRACE,
         .harden = start->flags & THAW_START_HARDEN,
+        .exec = start->flags & THAW_START_EXEC,
     };
     if (snapshot_to) {
         if (key_for(s->config.machine, start->image, &s->key, err) < 0)
@@ -639,6 +680,8 @@ static void sandbox_end(struct thaw_sandbox *s)
     gather_statistics(s);
     if (s->sb.boot)
         memcpy(&e, &s->sb.boot->exit, sizeof e);
+    if (e.kind == THAW_EXIT_CODE || e.kind == THAW_EXIT_SIGNAL)
+        clean_text(s->refusal, sizeof s->refusal, "", e.text, sizeof e.text);
     machine_stop(&s->sb, &wstatus);
     s->ended = true;
     s->sb.boot = NULL;
@@ -907,37 +950,84 @@ void sandbox_on_snapshot(struct thaw_sandbox *s, void (*fn)(void *arg), void *ar
 
 /* ---- making a named snapshot ---- */
 
-int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, enum thaw_machine machine,
-                         const char *name, uint64_t memory, struct thaw_error *err)
+/* How it came that there is none: what the kernel refused it for, or else what the program said. */
+static int snapshot_not_made(const struct thaw_sandbox *s, const char *path, const struct thaw_output *output,
+                             struct thaw_error *err)
 {
-    static const char *const argv[] = {"python3", "-c", "pass", NULL};
+    const struct thaw_status *st = &s->status;
+    int len = (int)output->len;
+
+    while (len > 0 && output->data[len - 1] == '\n')
+        len--;
+    if (s->refusal[0])
+        return thaw_error_set(err, THAW_STATUS_FAILED, EBUSY, "no snapshot %s was made: %s", path, s->refusal);
+    if (len > 0) {
+        char text[300];
+        int from = len, lines = 0;
+
+        /* The last lines are those that count: an exception, and what came of it. */
+        while (from > 0 && (output->data[from - 1] != '\n' || ++lines < 2))
+            from--;
+        if (len - from >= (int)sizeof text)
+            from = len - (int)sizeof text + 1;
+        snprintf(text, sizeof text, "%.*s", len - from, (const char *)output->data + from);
+        for (char *p = text; *p; p++)
+            if (*p == '\n')
+                *p = ';';
+        char clean[sizeof text];
+        clean_text(clean, sizeof clean, "", text, sizeof text);
+        return thaw_error_set(err, THAW_STATUS_FAILED, EIO, "no snapshot %s was made: %s (exit status %d)", path, clean,
+                              st->exit_status);
+    }
+    return thaw_error_set(err, THAW_STATUS_FAILED, EIO, "no snapshot %s was made: %s (exit status %d)", path,
+                          st->text[0] ? st->text : "the program did not ask for one", st->exit_status);
+}
+
+int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *image, const char *name,
+                         const struct thaw_creation *creation, struct thaw_error *err)
+{
+    static const char *const python[] = {"python3", "-c", "pass", NULL};
+    const char *env[2] = {NULL, NULL};
     struct thaw_start start = {
         .size = sizeof start,
         .image = image,
-        .argv = argv,
-        .machine = machine,
-        .memory = memory,
+        .argv = creation && creation->argv ? creation->argv : python,
+        .machine = creation ? creation->machine : THAW_MACHINE_AUTO,
+        .memory = creation ? creation->memory : 0,
         .stdio = {THAW_STDIO_NULL, THAW_STDIO_NULL, THAW_STDIO_PIPE},
+        .flags = creation && creation->argv ? THAW_START_EXEC : 0,
+        .env = env,
     };
-    struct thaw_output output = {.max = 400};
+    struct thaw_output output = {.max = 1 << 20};
     struct thaw_statistics statistics;
     struct thaw_status status;
     struct thaw_sandbox *s;
-    char path[PATH_MAX];
+    char path[PATH_MAX], *warm = NULL;
     int ret;
 
-    if (store_snapshot_named(store, name, true, path, err) < 0 || sandbox_start(store, &start, path, &s, err) < 0)
+    if (creation && creation->size != sizeof *creation)
+        return thaw_error_set(err, THAW_STATUS_FAILED, EINVAL,
+                              "struct thaw_creation is of another version of the library");
+    if (store_snapshot_named(store, name, true, path, err) < 0)
+        return -1;
+    if (creation && creation->warm) {
+        warm = malloc(sizeof "THAW_WARM=" + strlen(creation->warm));
+        if (!warm)
+            return out_of_memory(err);
+        strcpy(warm, "THAW_WARM=");
+        strcat(warm, creation->warm);
+        env[0] = warm;
+    }
+    ret = sandbox_start(store, &start, path, &s, err);
+    free(warm);
+    if (ret < 0)
         return -1;
     ret = thaw_sandbox_communicate(s, NULL, 0, NULL, &output, SNAPSHOT_CREATE_TIMEOUT, &status, err);
     thaw_sandbox_statistics(s, &statistics);
     if (ret == 0)
         ret = thaw_error_set(err, THAW_STATUS_FAILED, ETIMEDOUT, "snapshot %s was not ready in time", path);
-    else if (ret > 0 && !statistics.snapshot_made)
-        ret = thaw_error_set(err, THAW_STATUS_FAILED, EIO, "no snapshot %s was made: %s%.*s (exit status %d)", path,
-                             status.text[0] ? status.text : "", output.data ? (int)output.len : 14,
-                             output.data ? (const char *)output.data : " no reason    ", status.exit_status);
     else if (ret > 0)
-        ret = 0;
+        ret = statistics.snapshot_made ? 0 : snapshot_not_made(s, path, &output, err);
     free(output.data);
     thaw_sandbox_free(s);
     return ret;

@@ -9,6 +9,8 @@
 struct thaw_image {
     struct image image;
     char name[STORE_NAME_MAX + 1]; /* for the automatic snapshot's name */
+    struct image_info *info;       /* what thaw_image_defaults() has read, or NULL */
+    const char **defaults;         /* its argv, NULL, its env, NULL */
 };
 
 struct thaw_snapshot {

@@ -207,7 +207,7 @@ static const struct option_name {
 } option_names[] = {
     {"-v", OPT_VOLUME, 1, FOR_BOTH},       {"-e", OPT_ENV, 1, FOR_BOTH},
     {"-h", OPT_HELP, 0, FOR_BOTH},         {"--help", OPT_HELP, 0, FOR_BOTH},
-    {"--cold", OPT_COLD, 0, FOR_RUN},      {"--snapshot", OPT_SNAPSHOT, 1, FOR_RUN},
+    {"--cold", OPT_COLD, 0, FOR_RUN},      {"--snapshot", OPT_SNAPSHOT, 1, FOR_BOTH},
     {"--image", OPT_IMAGE, 1, FOR_BOTH},   {"--machine", OPT_MACHINE, 1, FOR_BOTH},
     {"--memory", OPT_MEMORY, 1, FOR_BOTH}, {"--timeout", OPT_TIMEOUT, 1, FOR_BOTH},
     {"--env", OPT_ENV, 1, FOR_BOTH},       {"--volume", OPT_VOLUME, 1, FOR_BOTH},
@@ -298,11 +298,13 @@ static int options_check(struct parser *p)
     if (o->cold && o->snapshot)
         return usage_error(p, "--cold does not go with --snapshot", o->snapshot);
     if (p->what == OPTIONS_EXEC) {
-        if (!o->argv[0])
+        if (!o->argv[0] && !o->image)
             return thaw_error_set(p->err, THAW_STATUS_FAILED, EINVAL, "no program given; see `thaw exec --help`");
         if (!o->root == !o->image)
             return thaw_error_set(p->err, THAW_STATUS_FAILED, EINVAL,
                                   "give --root DIR or --image NAME, one of them; see `thaw exec --help`");
+        if (o->snapshot && !o->image)
+            return usage_error(p, "--image is wanted with --snapshot", o->snapshot);
     }
     if (!o->image && !o->root)
         o->image = "python";

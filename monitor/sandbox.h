@@ -36,6 +36,7 @@ struct sandbox_config {
     const struct snapshot_key *key; /* what a snapshot made by this start will be good for; with snapshot_to */
     const char *snapshot_to;        /* cold boot: path to write the snapshot to, if the guest asks; or NULL */
     bool strace, harden, train;
+    bool exec; /* not Python: a training run starts what was started */
 };
 
 struct sandbox {

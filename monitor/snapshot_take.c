@@ -399,7 +399,8 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     int script = memfd_create("train.py", MFD_CLOEXEC);
     struct share_set *shares = share_set_create();
-    struct thaw_request *request = request_build(&source, err);
+    struct thaw_request *python = config.exec ? NULL : request_build(&source, err);
+    const struct thaw_request *request = config.exec ? config.request : python;
     int ret = -1;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", script);
@@ -407,12 +408,12 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
         thaw_error_set(err, 125, errno, "cannot prepare the training run: %s", strerror(errno));
         goto out;
     }
-    if (!request || share_add(shares, path, true, err) < 0)
+    if (!request || (!config.exec && share_add(shares, path, true, err) < 0))
         goto out;
     config.stdio[0] = config.stdio[1] = config.stdio[2] = null;
     config.request = request;
     config.shares = shares;
-    config.preload_share = 0;
+    config.preload_share = config.exec ? -1 : 0;
     config.preload_path = "";
     config.restore = &snap;
     config.snapshot_to = NULL;
@@ -438,7 +439,7 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
         t->huge = trained.best;
     }
 out:
-    free(request);
+    free(python);
     if (shares)
         share_set_free(shares);
     if (script >= 0)

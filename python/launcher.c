@@ -29,7 +29,7 @@ int main(int argc, char **argv)
     launcher_check(thaw_start_configure(&config));
     launcher_check(Py_InitializeFromConfig(&config));
     if (thaw_start_prepare())
-        thaw_snapshot();
+        thaw_start_check(thaw_snapshot());
     thaw_start_run(&config);
     PyConfig_Clear(&config);
     return Py_RunMain();

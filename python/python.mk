@@ -40,6 +40,50 @@ $(BUILD)/python/python: $(PYTHON_OBJ) python/hot.lds
 	mv $@.tmp $@.debug
 	mv $@.stripped $@
 
+# ---- the agent: the same for a Python that is not ours ----
+
+AGENT := $(BUILD)/python-agent
+AGENT_OBJ := $(patsubst %,$(AGENT)/obj/%.o,agent $(START_OBJECTS))
+AGENT_CFLAGS := $(filter-out -fno-pic -fno-pie,$(PYTHON_CFLAGS)) -fPIC -fvisibility=hidden
+
+.PHONY: agent
+agent: $(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so $(AGENT)/python $(AGENT)/snapshot_restore_py
+
+$(AGENT)/obj/%.o: python/%.c
+	@mkdir -p $(@D)
+	$(CC) $(AGENT_CFLAGS) -c -o $@ $<
+
+$(AGENT)/obj/%.o: python/%.S
+	@mkdir -p $(@D)
+	$(CC) -c -o $@ $<
+
+$(AGENT)/obj/stash_code.o: python/stash.py
+
+$(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so: $(AGENT_OBJ)
+	$(CC) -shared -Wl,-z,now -Wl,-z,noexecstack -s -o $@ $^
+
+$(AGENT)/python: python/stock.c
+	@mkdir -p $(@D)
+	musl-gcc -std=gnu17 -Os -Wall -Wextra -Werror -static -no-pie -fno-pie -s -o $@ $<
+
+$(AGENT)/snapshot_restore_py: $(wildcard python/snapshot_restore_py/*.py)
+	@mkdir -p $@
+	cp $^ $@/
+	@touch $@
+
+# ---- the image of Debian's own Python ----
+
+STOCK_IMAGE := $(BUILD)/images/python-stock.erofs
+STOCK_PACKAGES := python3 python3-distutils python3-lib2to3 tzdata dash coreutils grep sed libc-bin
+empty :=
+space := $(empty) $(empty)
+
+$(STOCK_IMAGE): $(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so $(AGENT)/python $(AGENT)/snapshot_restore_py \
+		monitor/image_packages.sh | $(BUILD)/thaw
+	@mkdir -p $(@D)
+	THAW_PACKAGE_CACHE=$(abspath $(BUILD)/packages) $(BUILD)/thaw image build \
+		--packages $(subst $(space),$(comma),$(STOCK_PACKAGES)) $(abspath $@)
+
 PYTHON_ROOT_INPUTS := python/build-root.sh $(wildcard python/root/etc/*) $(wildcard python/snapshot_restore_py/*.py)
 
 $(BUILD)/image-root.stamp: $(BUILD)/python/python $(PYTHON_ROOT_INPUTS)
@@ -51,4 +95,4 @@ $(PYTHON_IMAGE): $(BUILD)/image-root.stamp python/build-image.sh
 	sh python/build-image.sh $(BUILD)/image-root $@.tmp
 	mv $@.tmp $@
 
--include $(PYTHON_OBJ:.o=.d)
+-include $(PYTHON_OBJ:.o=.d) $(AGENT_OBJ:.o=.d)

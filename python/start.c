@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "start.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,6 +238,13 @@ int thaw_start_prepare(void)
      * the call with SIGSEGV.
      */
     return start.device >= 0;
+}
+
+void thaw_start_check(int result)
+{
+    const char *warm = getenv("THAW_WARM");
+    if (result == -EBUSY && warm != NULL && *warm != '\0')
+        start_fail("what the warm code left running or open cannot be saved");
 }
 
 void thaw_start_run(const PyConfig *config)

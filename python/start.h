@@ -8,7 +8,7 @@
  *      thaw_start_configure(&config);
  *      Py_InitializeFromConfig(&config);
  *      if (thaw_start_prepare())
- *          thaw_snapshot();
+ *          thaw_start_check(thaw_snapshot());
  *      thaw_start_run(config);
  *      return Py_RunMain();
  *
@@ -38,6 +38,12 @@ PyStatus thaw_start_configure(PyConfig *config);
  * fails.
  */
 int thaw_start_prepare(void);
+
+/*
+ * With what the snapshot call returned. Ends the process, with a line on stderr, when warm code has left the process in
+ * a state that cannot be saved: nobody has asked for more than the snapshot.
+ */
+void thaw_start_check(int result);
 
 /*
  * Last. config is the interpreter's. Applies the request, runs the program and leaves the process.

@@ -18,7 +18,7 @@ began=$(date +%s)
 
 # What is tested is a copy: an ordinary user may not reach the tree, and nobody rebuilds it meanwhile.
 mkdir -p "$work/bin/images" "$work/tests"
-cp "$BUILD/thaw" "$work/bin/" && cp "$BUILD"/images/python.erofs "$BUILD"/images/python.json "$work/bin/images/" &&
+cp "$BUILD/thaw" "$BUILD/thaw-oci" "$work/bin/" && cp -R "$BUILD/python-agent" "$work/bin/" && cp "$BUILD"/images/*.erofs "$BUILD"/images/*.json "$work/bin/images/" &&
     cp -R tests/. "$work/tests/" && cp -R "$BUILD/tests/guest" "$BUILD/tests/tools" "$work/bin/" || exit 1
 mkdir -p "$work/docs" && cp docs/thaw.1 "$work/docs/" 2>/dev/null
 find "$work/tests" -name __pycache__ -exec rm -rf {} +
@@ -97,6 +97,8 @@ fi
 if wanted ending; then
     suite "ending" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
         --skip fork_child --skip env_to_child "$THAW" run
+    suite "ending (Debian's Python)" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
+        --skip fork_child --skip env_to_child "$THAW" run --image python-stock
 fi
 if wanted fault; then
     suite "faults in snapshots" as_user timeout $((600 * slow)) python3 "$work/tests/fault/snapshot_faults.py" short

@@ -294,6 +294,9 @@ s64 machine_monitor_call(struct thaw_call *call, const void *data, void *reply, 
 const struct thaw_request *request_get(void);
 WEAK const struct thaw_request *request_get(void) { return fake_request; }
 
+s64 snapshot_syscall(void);
+WEAK s64 snapshot_syscall(void) { return -ENOSYS; }
+
 /* ---- lib ---- */
 
 static bool alloc_fails(void) { return fake_alloc_fail && --fake_alloc_fail == 0; }

@@ -54,7 +54,7 @@ static int setup(void **state)
     snprintf(w->file, sizeof w->file, "%s/images/small.erofs", w->dir);
     snprintf(w->side, sizeof w->side, "%s/images/small.json", w->dir);
     snprintf(path, sizeof path, "%s/root", w->dir);
-    assert_int_equal(image_build(w->store, "small", path, NULL, NULL, &err), 0);
+    assert_int_equal(image_build(w->store, "small", path, NULL, NULL, NULL, NULL, &err), 0);
     *state = w;
     return 0;
 }
@@ -242,11 +242,11 @@ static void test_building_from_nothing_leaves_nothing(void **state)
     struct thaw_error err;
     char path[128];
 
-    assert_int_equal(image_build(w->store, "other", "/nonexistent", NULL, NULL, &err), -1);
+    assert_int_equal(image_build(w->store, "other", "/nonexistent", NULL, NULL, NULL, NULL, &err), -1);
     assert_non_null(strstr(err.text, "/nonexistent"));
-    assert_int_equal(image_build(w->store, "other", w->file, NULL, NULL, &err), -1);
-    assert_int_equal(image_build(w->store, "a/../b", w->dir, NULL, NULL, &err), -1);
-    assert_int_equal(image_build(w->store, "-x", w->dir, NULL, NULL, &err), -1);
+    assert_int_equal(image_build(w->store, "other", w->file, NULL, NULL, NULL, NULL, &err), -1);
+    assert_int_equal(image_build(w->store, "a/../b", w->dir, NULL, NULL, NULL, NULL, &err), -1);
+    assert_int_equal(image_build(w->store, "-x", w->dir, NULL, NULL, NULL, NULL, &err), -1);
     snprintf(path, sizeof path, "%s/images/other.erofs", w->dir);
     assert_int_equal(access(path, F_OK), -1);
 }

@@ -287,7 +287,8 @@ static void test_devices_do_what_they_are_for(void **state)
     assert_memory_equal(buf, fake_request, 8);
     assert_int_equal(f->op->read(f, buf, 64, &pos), sizeof(*fake_request) - 8);
     assert_int_equal(f->op->read(f, buf, 64, &pos), 0);
-    assert_int_equal(f->op->write(f, "snapshot", 8, &pos), -EINVAL);
+    assert_int_equal(f->op->write(f, "snapshots", 9, &pos), -EINVAL);
+    assert_int_equal(f->op->write(f, "snapshot", 8, &pos), -ENOSYS); /* the fake machine takes none */
     file_put(f);
 }
 

@@ -10,6 +10,7 @@
 #include "proc/signal.h"
 #include "sys/request.h"
 #include "tty/tty.h"
+#include "sys/snapshot.h"
 #include "vfs.h"
 
 #define TCGETS 0x5401u
@@ -108,7 +109,17 @@ static ssize_t thaw_read(struct file *f, void *buf, size_t n, loff_t *pos)
     return (ssize_t)n;
 }
 
-static ssize_t thaw_write(struct file *f, const void *buf, size_t n, loff_t *pos) { return -EINVAL; }
+/* The word "snapshot" is the snapshot call, for who cannot execute int $0x80. The position stays. */
+static ssize_t thaw_write(struct file *f, const void *buf, size_t n, loff_t *pos)
+{
+    static const char word[] = "snapshot";
+    size_t len = sizeof(word) - 1;
+
+    if ((n != len && (n != len + 1 || ((const char *)buf)[len] != '\n')) || memcmp(buf, word, len))
+        return -EINVAL;
+    s64 ret = snapshot_syscall();
+    return ret < 0 ? (ssize_t)ret : (ssize_t)n;
+}
 
 static loff_t thaw_llseek(struct file *f, loff_t off, int whence)
 {

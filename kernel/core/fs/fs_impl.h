@@ -204,6 +204,7 @@ struct super_block *proc_mount(void);
 struct super_block *sysfs_mount(void); /* for /sys, if the root has or may get such a directory */
 struct super_block *dev_mount(void);   /* /dev: a tmpfs filled with device nodes */
 struct super_block *hostfs_mount(int share, bool rdonly);
+bool hostfs_is(const struct super_block *sb);
 
 /* For iterate: "." at *pos 0 and ".." at *pos 1, *pos moved behind them; false: the actor took no more. */
 bool dir_emit_dots(struct file *f, struct dir_context *ctx, u64 *pos);

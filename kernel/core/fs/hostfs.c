@@ -723,6 +723,8 @@ static const struct super_operations hostfs_sops = {
     .put_super = hostfs_put_super,
 };
 
+bool hostfs_is(const struct super_block *sb) { return sb->op == &hostfs_sops; }
+
 struct super_block *hostfs_mount(int share, bool rdonly)
 {
     struct super_block *sb = super_alloc("hostfs", HOSTFS_MAGIC, &hostfs_sops);

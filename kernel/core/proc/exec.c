@@ -124,11 +124,10 @@ static int elf_map_segment(struct mm *mm, const struct elf *e, const struct elf6
         if (ret < 0)
             return (int)ret;
     }
-    if (p->memsz > p->filesz && (p->flags & PF_W)) {
-        u64 zero_end = p->filesz ? min(page_align(file_end), mem_end) : file_end;
-        if (zero_end > file_end && clear_user((void *)file_end, zero_end - file_end))
-            return -EFAULT;
-    }
+    /* To the end of the page, beyond memsz: ld.so takes its first memory from there and expects zeros. */
+    if (p->filesz && p->memsz > p->filesz && (p->flags & PF_W) &&
+        clear_user((void *)file_end, page_align(file_end) - file_end))
+        return -EFAULT;
     u64 anon = p->filesz ? page_align(file_end) : start;
     if (page_align(mem_end) > anon) {
         u64 len = page_align(mem_end) - anon;

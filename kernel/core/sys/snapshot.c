@@ -2,7 +2,7 @@
 /* The snapshot call: what is saved, and what a restored sandbox makes anew. */
 #include "snapshot.h"
 
-#include "fs.h"
+#include "fs/vfs.h"
 #include "machine.h"
 #include "mm.h"
 #include "request.h"
@@ -40,22 +40,64 @@ int snapshot_list_user(void)
     return 0;
 }
 
+/* For who asked the monitor for a snapshot; overwritten by how the sandbox ends, unless it ends well. */
+static __printf(1, 2) s64 snapshot_refuse(const char *fmt, ...)
+{
+    struct thaw_boot *boot = machine_boot();
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(boot->exit.text, sizeof(boot->exit.text), fmt, ap);
+    va_end(ap);
+    return -EBUSY;
+}
+
+static bool file_is_outside(const struct file *f) { return f->inode && f->inode->sb && hostfs_is(f->inode->sb); }
+
+/* What a restored sandbox could not have: other threads' registers, other processes, files of this start's shares. */
+static s64 snapshot_check(const struct process *p)
+{
+    struct task *t;
+
+    list_for_each_entry (t, &task_list, all)
+        if (t->process != p)
+            return snapshot_refuse("another process is alive: %d (%s)", t->process->pid, t->comm);
+    if (p->nr_threads != 1)
+        return snapshot_refuse("threads are alive besides the one that asks: %u", p->nr_threads - 1);
+    for (int fd = files_next_fd(p->files, 0); fd >= 0; fd = files_next_fd(p->files, fd + 1)) {
+        struct file *f = files_get_file(p->files, fd);
+        bool outside = f && file_is_outside(f);
+
+        if (f)
+            file_put(f);
+        if (outside)
+            return snapshot_refuse("descriptor %d is a file of the host", fd);
+    }
+    for (u32 i = 0; i < p->mm->nr_vmas; i++)
+        if (p->mm->vmas[i].file && file_is_outside(p->mm->vmas[i].file))
+            return snapshot_refuse("a file of the host is mapped at %#lx", (unsigned long)p->mm->vmas[i].start);
+    return 0;
+}
+
 s64 snapshot_syscall(void)
 {
     struct thaw_boot *boot = machine_boot();
     struct process *p = current->process;
-    int ret;
+    s64 ret;
 
     if (taken)
         return -EALREADY;
     if (!(boot->flags & THAW_BOOT_SNAPSHOT))
         return -ENOSYS;
-    if (p->nr_threads != 1 || task_list.next->next != &task_list)
-        return -EBUSY;
+    ret = snapshot_check(p);
+    if (ret)
+        return ret;
     boot->region_count = 0;
     taken = true;
     boot->stats.t_snapshot_ns = machine_timestamp();
     ret = machine_snapshot();
+    if (ret == -E2BIG)
+        snapshot_refuse("its memory is in more than %u pieces", THAW_REGION_MAX);
     if (ret != THAW_SNAPSHOT_RESTORED)
         return ret;
 
@@ -66,7 +108,7 @@ s64 snapshot_syscall(void)
     timer_rearm();
     ret = request_apply();
     if (ret)
-        panic("the request cannot be applied to the snapshot: error %d", -ret);
+        panic("the request cannot be applied to the snapshot: error %d", (int)-ret);
     boot->stats.t_user_ns = machine_timestamp();
     return THAW_SNAPSHOT_RESTORED;
 }

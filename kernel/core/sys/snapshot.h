@@ -6,7 +6,8 @@
 #include "thaw_abi.h"
 
 /* int $0x80 with eax=35: THAW_SNAPSHOT_TAKEN, THAW_SNAPSHOT_RESTORED or -errno (-ENOSYS: no snapshot is wanted here;
- * -EALREADY: the second call; -EBUSY: more than one thread is alive). */
+ * -EALREADY: the second call; -EBUSY: a second process or thread is alive, or a file of the host is open; boot->exit.text
+ * says which). */
 s64 snapshot_syscall(void);
 
 /* For machine_snapshot(): the list of memory that the monitor is to save, in ascending order. -E2BIG: too many. */

@@ -1,0 +1,85 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Dynamic programs, and Debian's own Python, unmodified: from a directory, from an image, cold and restored.
+load helper
+
+@test "dynamic programs of this host run with its root as theirs: /bin/true, sort, a shell" {
+    thaw exec --root / -- /bin/true
+    run thaw exec --root / -- /bin/false
+    [ "$status" -eq 1 ]
+    run thaw exec --root / -- /usr/bin/env sh -c 'echo $((6 * 7)); printf "b\na\n" >/tmp/f; read x </tmp/f; echo $x'
+    is $'42\nb'
+}
+
+@test "this host's Python runs from its directory, and loads extension modules" {
+    run --separate-stderr thaw exec --root / -- /usr/bin/python3 -I -c 'import _ctypes, mmap, sys; print(sys.version_info[0], sys.executable)'
+    is "3 /usr/bin/python3"
+}
+
+# both CODE: the same output and status cold, restored, and by this host's own Python of the same version.
+both() {
+    env -u PYTHONDONTWRITEBYTECODE /usr/bin/python3 -c "$1" >native 2>native.err || true
+    thaw run --image python-stock --cold -c "$1" >cold 2>cold.err
+    thaw run --image python-stock -c 1
+    thaw run --image python-stock --stats s.json -c "$1" >restored_out 2>restored.err
+    restored s.json
+    cat cold.err restored.err >&2
+    cmp native cold && cmp native restored_out
+}
+
+@test "every extension module of the standard library can be imported, cold and restored" {
+    both 'import os, sys
+import ssl, sqlite3, ctypes, lzma, bz2, decimal, readline, zoneinfo, mmap, curses, _decimal, _asyncio, asyncio, multiprocessing
+import dbm, crypt, termios, resource, _json, _contextvars, _queue, uuid, _uuid, audioop, ossaudiodev, nis, spwd, syslog
+names = sorted(n.split(".")[0] for n in os.listdir("/usr/lib/python3.11/lib-dynload"))
+for n in names:
+    if n != "_tkinter" and not n.startswith("_test") and n not in ("_dbm", "_gdbm"):
+        try: __import__(n)
+        except ImportError as e: print(n, e)
+print("done")'
+}
+
+@test "sqlite3, ctypes, ssl, lzma, decimal, zoneinfo, mmap give what they give natively" {
+    both 'import sqlite3, ctypes, ssl, lzma, decimal, zoneinfo, mmap, hashlib, datetime, tempfile
+db = sqlite3.connect(":memory:"); db.execute("create table t(a)"); db.executemany("insert into t values(?)", [(i,) for i in range(1000)])
+print(db.execute("select sum(a) from t").fetchone())
+libc = ctypes.CDLL(None); print(libc.abs(-5), ctypes.sizeof(ctypes.c_long))
+compare = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_int), ctypes.POINTER(ctypes.c_int))(lambda a, b: a[0] - b[0])
+a = (ctypes.c_int * 5)(5, 3, 1, 4, 2); libc.qsort(a, 5, 4, compare); print(list(a))
+print(ssl.OPENSSL_VERSION.split()[0], len(ssl.create_default_context().get_ciphers()) > 5)
+print(lzma.decompress(lzma.compress(b"x" * 100000)) == b"x" * 100000)
+print(decimal.Decimal(2).sqrt(), hashlib.sha3_256(b"a").hexdigest())
+print(datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Berlin")).isoformat())
+with tempfile.TemporaryFile() as f:
+    f.write(b"hello" * 1000); f.flush()
+    m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_COPY); m[:5] = b"HELLO"; print(m[:10], len(m)); m.close()
+m = mmap.mmap(-1, 8192); m[:3] = b"abc"; print(m[:4])'
+}
+
+@test "its threads, clocks and signals work before and after a restore" {
+    both 'import threading, time, signal, faulthandler
+from concurrent.futures import ThreadPoolExecutor
+with ThreadPoolExecutor(4) as p: print(sum(p.map(lambda x: x * x, range(1000))))
+t = time.monotonic(); time.sleep(0.01); print(0.01 <= time.monotonic() - t < 5)
+print(abs(time.time() - time.clock_gettime(time.CLOCK_REALTIME)) < 1)
+hit = []; signal.signal(signal.SIGALRM, lambda *a: hit.append(a[0])); signal.setitimer(signal.ITIMER_REAL, 0.01)
+while not hit: time.sleep(0.001)
+print(hit)'
+}
+
+@test "the program finds no trace of the agent" {
+    both 'import sys, inspect
+print(sorted(m for m in sys.modules if "thaw" in m.lower()), [p for p in sys.path if "thaw" in p])
+print(sys._getframe().f_back, len(inspect.stack()), sorted(globals()), sys.argv, sys.flags)
+print([a for a in sys.orig_argv if "_thaw" in a], sys.executable, sys.getrecursionlimit())'
+}
+
+@test "two restored starts differ in what is random" {
+    thaw run --image python-stock -c 1
+    for i in 1 2; do
+        thaw run --image python-stock -c 'import random, os, uuid, secrets, tempfile
+print(random.random(), os.urandom(8), uuid.uuid4(), secrets.token_hex(), next(tempfile._get_candidate_names()))' >random.$i
+    done
+    run diff --unchanged-line-format=%L --old-line-format= --new-line-format= random.1 random.2
+    is ""
+}

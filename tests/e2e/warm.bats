@@ -1,0 +1,116 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: MIT
+# Snapshots behind code that has run: `thaw snapshot create --warm`, hooks, programs that ask by themselves.
+load helper
+
+setup() {
+    home_fresh
+    mkdir -p "$BATS_TEST_TMPDIR/work"
+    cd "$BATS_TEST_TMPDIR/work"
+}
+
+IMAGES="python python-stock"
+
+@test "what the warm code imported and computed is there in each start, before the program's first line" {
+    for image in $IMAGES; do
+        thaw snapshot create warm --image $image --warm 'import json, builtins; builtins.table = [i * i for i in range(1000)]'
+        for i in 1 2; do
+            run thaw run --image $image --snapshot warm -c 'import sys; print("json" in sys.modules, sum(table), sys.argv)' $i
+            is "True 332833500 ['-c', '$i']"
+        done
+    done
+}
+
+@test "--warm takes a file too; a name that is none is code" {
+    echo 'import decimal, builtins; builtins.word = "from a file"' >prepare.py
+    thaw snapshot create warm --image python-stock --warm prepare.py
+    run thaw run --image python-stock --snapshot warm -c 'import sys; print(word, "decimal" in sys.modules)'
+    is "from a file True"
+}
+
+@test "hooks: before the snapshot last registered first, after each restore in order" {
+    for image in $IMAGES; do
+        thaw snapshot create warm --image $image --warm '
+import builtins, snapshot_restore_py as s
+builtins.log = []
+s.register_before_snapshot(log.append, "before 1")
+s.register_before_snapshot(log.append, "before 2")
+s.register_after_restore(log.append, "after 1")
+@s.register_after_restore
+def again(): log.append("after 2")'
+        for i in 1 2; do
+            run thaw run --image $image --snapshot warm -c 'print(log)'
+            is "['before 2', 'before 1', 'after 1', 'after 2']"
+        done
+    done
+}
+
+@test "each start has its own randomness, environment and time, whatever the warm code made" {
+    thaw snapshot create warm --image python-stock --warm 'import random, uuid, tempfile, os, time; random.random(); t = time.time()'
+    for i in 1 2; do
+        thaw run --image python-stock --snapshot warm --env N=$i -c 'import random, uuid, os, time, tempfile
+assert os.environ["N"] == os.getenv("N") and "THAW_WARM" not in os.environ
+assert abs(time.time() - os.stat("/proc/self").st_mtime) < 100
+print(random.random(), uuid.uuid4(), os.urandom(4).hex(), next(tempfile._get_candidate_names()))' >out.$i
+    done
+    [ "$(sort -u out.1 out.2 | wc -l)" -eq 2 ]
+    for n in 1 2 3 4; do [ "$(cut -d' ' -f$n out.1)" != "$(cut -d' ' -f$n out.2)" ]; done
+}
+
+@test "what cannot be saved is refused with the reason, soon, and leaves no snapshot" {
+    for image in $IMAGES; do
+        run --separate-stderr timeout 20 "$THAW" snapshot create warm --image $image \
+            --warm 'import threading, time; threading.Thread(target=time.sleep, args=(1000,)).start()'
+        [ "$status" -eq 125 ]
+        one_line "$stderr"
+        has "threads are alive besides the one that asks: 1" "$stderr"
+        run --separate-stderr thaw snapshot create warm --image $image --warm $'def f(): 1/0\nf()'
+        [ "$status" -eq 125 ]
+        one_line "$stderr"
+        has "ZeroDivisionError: division by zero" "$stderr"
+        run --separate-stderr thaw snapshot create warm --image $image --warm 'import sys; sys.exit(3)'
+        has "exit status 3" "$stderr"
+        [ -z "$(ls "$HOME/.local/share/thaw/snapshots")" ]
+        [ -z "$(leftovers)" ]
+    done
+}
+
+box() { # an image with the guest program
+    mkdir -p root
+    cp "$GUEST/own_snapshot" root/
+    thaw image build --from root box
+}
+
+@test "a C program takes its own snapshot, and each start gives it new words" {
+    box
+    for way in call write; do
+        thaw snapshot create own --image box -- /own_snapshot $way
+        run thaw exec --image box --snapshot own --stats s.json --cwd /tmp -- /own_snapshot other words
+        is "prepared: /own_snapshot other words from /tmp"
+        restored s.json
+    done
+    run thaw exec --image box -- /own_snapshot
+    [ "$status" -eq 3 ]
+    run --separate-stderr thaw snapshot create bad --image box -- /own_snapshot threads
+    has "threads are alive besides the one that asks: 1" "$stderr"
+    run --separate-stderr thaw snapshot create bad --image box -- /none
+    [ "$status" -eq 125 ]
+    has "/none" "$stderr"
+}
+
+@test "an unmodified Python takes one through ctypes, and by writing to /dev/thaw" {
+    read='r = open("/dev/thaw", "rb", 0).read(); import struct
+argc, off = struct.unpack_from("I", r, 8)[0], struct.unpack_from("I", r, 16)[0]
+print(made, r[off:].split(b"\0")[:argc])'
+    call='import ctypes, mmap
+made = "made"
+m = mmap.mmap(-1, 4096, prot=7); m.write(bytes.fromhex("b823000000cd80c3"))
+ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()'
+    write='made = "made"; open("/dev/thaw", "wb", 0).write(b"snapshot")'
+    for way in "$call" "$write"; do
+        thaw snapshot create own --image python-stock -- /usr/bin/python3 -c "$way
+$read"
+        run thaw exec --image python-stock --snapshot own -- a b c
+        is "made [b'a', b'b', b'c']"
+    done
+}
