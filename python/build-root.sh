@@ -1,13 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Makes the file tree of the default Python image.
-#   build-root.sh ROOT LAUNCHER
-# ROOT is made anew. Everything comes from this host's Debian packages: the standard library of
-# libpython3.11-stdlib, the time zones of tzdata; the launcher is ours.
+# Makes the file tree of a Python image.
+#   build-root.sh ROOT PROGRAM
+# ROOT is made anew, with PROGRAM as its Python. The standard library is STDLIB's, by default that of this host's
+# libpython3.11-stdlib, compiled by PYTHON, which must be of the same version; the time zones are this host's tzdata.
+# With MINIMAL=1 the root holds the program, encodings/, and what start-up imports, no more. COMPILE=checked has imports
+# compare each compiled file with its source, as Python does by default.
 set -eu
 
 if [ $# -ne 2 ]; then
-	echo "usage: build-root.sh ROOT LAUNCHER" >&2
+	echo "usage: build-root.sh ROOT PROGRAM" >&2
 	exit 2
 fi
 root=$1
@@ -16,8 +18,9 @@ here=$(dirname "$0")
 version=${PYTHON_VERSION:-3.11}
 python=${PYTHON:-/usr/bin/python$version}
 stdlib=/usr/lib/python$version
+source=${STDLIB:-$stdlib}
 
-for need in "$launcher" "$stdlib/os.py" "$python"; do
+for need in "$launcher" "$source/os.py" "$python"; do
 	if [ ! -e "$need" ]; then
 		echo "build-root.sh: $need: missing (packages libpython$version-stdlib, python$version-minimal)" >&2
 		exit 1
@@ -47,23 +50,42 @@ done
 # static program cannot load. Compiled files that the host may have are of another kind than ours.
 # Empty lib-dynload and /usr/local's dist-packages keep sys.path as Debian has it.
 mkdir -p "$new$stdlib" "$new$stdlib/lib-dynload" "$new/usr/local/lib/python$version/dist-packages"
-(cd "$stdlib" && tar -cf - \
+(cd "$source" && tar -cf - \
 	--exclude=./test --exclude='./*/test' --exclude='./*/tests' --exclude=./idlelib --exclude=./tkinter \
 	--exclude=./turtledemo --exclude=./turtle.py --exclude=./ensurepip --exclude=./lib-dynload \
 	--exclude='./config-*' --exclude='__pycache__' --exclude='*.pyc' --exclude='*.so' --exclude='*.a' \
 	--exclude=./sitecustomize.py --exclude=./EXTERNALLY-MANAGED \
 	.) | tar -xf - -C "$new$stdlib"
 # A link into /etc on Debian.
-[ -f "$stdlib/sitecustomize.py" ] && cat "$stdlib/sitecustomize.py" >"$new$stdlib/sitecustomize.py"
+[ ! -f "$source/sitecustomize.py" ] || cat "$source/sitecustomize.py" >"$new$stdlib/sitecustomize.py"
 cp -R "$here/snapshot_restore_py" "$new/usr/lib/python3/dist-packages/"
 find "$new/usr" -name __pycache__ -prune -exec rm -rf {} +
 
+if [ "${MINIMAL:-}" = 1 ]; then
+	# Of the library: encodings/ and the files of what a start imports (frozen modules have files as well: tracebacks and
+	# the search for the library look for them).
+	keep=$("$python" -I -c 'import os, sys
+library = os.path.dirname(os.__file__)
+for m in list(sys.modules.values()):
+    f = getattr(m, "__file__", None)
+    if f and f.startswith(library + "/"): print(os.path.relpath(f, library))')
+	mv "$new$stdlib" "$new.library"
+	mkdir -p "$new$stdlib"
+	cp -R "$new.library/encodings" "$new$stdlib/"
+	for file in $keep; do
+		mkdir -p "$new$stdlib/$(dirname "$file")"
+		cp "$new.library/$file" "$new$stdlib/$file"
+	done
+	rm -rf "$new.library" "$new/usr/lib/python3" "$new/usr/local" "$new/home" "$new/mnt" "$new/run" "$new/var"
+fi
+
 # Unchecked: the image never changes, so an import need not look at the source's time. The path
 # written into the code is the guest's.
-"$python" -I -S -m compileall -q -j 0 --invalidation-mode unchecked-hash -s "$new" -p / \
-	"$new$stdlib" "$new/usr/lib/python3/dist-packages"
+"$python" -I -S -m compileall -q -j 0 --invalidation-mode "$(
+	case ${COMPILE:-unchecked} in checked) echo checked-hash ;; *) echo unchecked-hash ;; esac
+)" -s "$new" -p / "$new$stdlib" $([ "${MINIMAL:-}" = 1 ] || echo "$new/usr/lib/python3/dist-packages")
 
-if [ -d /usr/share/zoneinfo ]; then
+if [ -d /usr/share/zoneinfo ] && [ "${MINIMAL:-}" != 1 ]; then
 	mkdir "$new/usr/share/zoneinfo"
 	(cd /usr/share/zoneinfo && tar -chf - --hard-dereference --exclude=./posix --exclude=./right \
 		--exclude=./posixrules --exclude=./localtime .) | tar -xf - -C "$new/usr/share/zoneinfo"

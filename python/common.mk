@@ -8,4 +8,4 @@ START_OBJECTS := thaw_snapshot start arena request streams program renew ending 
 # One segment for code and constants, without a seam within a huge page; what is written to in another (hot.lds). No
 # RELRO: it costs a system call at start and guards a GOT that a static program hardly has.
 PYTHON_LDFLAGS := -static -no-pie -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,noexecstack -Wl,--gc-sections \
-	-Wl,-O1 -Wl,-T,python/hot.lds
+	-Wl,-O1 -Wl,-T,$(PYTHON_DIR)/hot.lds

@@ -9,6 +9,7 @@ PYTHON_CONFIG_DIR ?= /usr/lib/python$(PYTHON_VERSION)/config-$(PYTHON_VERSION)-x
 PYTHON_INCLUDE ?= /usr/include/python$(PYTHON_VERSION)
 PYTHON_IMAGE := $(BUILD)/images/python.erofs
 
+PYTHON_DIR := python
 include python/common.mk
 PYTHON_OBJ := $(patsubst %,$(BUILD)/python/%.o,launcher builtin_contextvars builtin_json $(START_OBJECTS))
 PYTHON_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-pic -fno-pie \

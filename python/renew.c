@@ -12,6 +12,11 @@ static PyObject *renew_os_data;       /* os.environ._data, a dict of bytes */
 static PyObject *renew_posix_environ; /* posix.environ, the dict it was made from */
 static PyObject *renew_hook_module;   /* snapshot_restore_py, if warm code imported it */
 static bool renew_seeds;              /* a module with random state was imported before the snapshot */
+static bool renew_ssl, renew_sqlite;  /* so was the library of that name */
+
+/* Only where the interpreter is linked with them. */
+extern int RAND_poll(void) __attribute__((weak));
+extern void sqlite3_randomness(int n, void *out) __attribute__((weak));
 
 /* Variables that Python reads once, early. sys.flags or the memory layout depend on them. */
 static const char *const cold_names[] = {
@@ -87,6 +92,8 @@ int renew_prepare(void)
         return -1;
     for (size_t i = 0; i < sizeof seed_modules / sizeof seed_modules[0]; i++)
         renew_seeds = renew_seeds || PyDict_GetItemString(modules, seed_modules[i]) != NULL;
+    renew_ssl = RAND_poll != NULL && PyDict_GetItemString(modules, "_ssl") != NULL;
+    renew_sqlite = sqlite3_randomness != NULL && PyDict_GetItemString(modules, "_sqlite3") != NULL;
     renew_hook_module = Py_XNewRef(PyDict_GetItemString(modules, "snapshot_restore_py"));
     return renew_call_hooks("_run_before_snapshot");
 }
@@ -206,8 +213,22 @@ static int renew_options(const struct request *r)
     return value != NULL ? renew_warnings(value) : 0;
 }
 
+/* The generators of C libraries, which went into the snapshot as they were. */
+static int renew_libraries(void)
+{
+    if (renew_ssl && RAND_poll() != 1) {
+        PyErr_SetString(PyExc_RuntimeError, "OpenSSL cannot seed its generator");
+        return -1;
+    }
+    if (renew_sqlite)
+        sqlite3_randomness(0, NULL); /* seeds itself at the next use */
+    return 0;
+}
+
 static int renew_random(void)
 {
+    if (renew_libraries() < 0)
+        return -1;
     if (!renew_seeds)
         return 0;
     PyObject *globals = PyDict_New();

@@ -1,9 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages of packages.txt that are missing. Does nothing, quickly, when all are there.
+# Installs the Debian packages of packages.txt and of python/packages.txt that are missing. Does nothing, quickly, when
+# all are there.
 set -eu
 
-list=$(grep -v '^#' "$(dirname "$0")/packages.txt")
+here=$(dirname "$0")
+list=$(cat "$here/packages.txt" "$here/../python/packages.txt" | grep -v '^#' | sort -u)
 
 if ! command -v dpkg-query >/dev/null; then
 	echo "install-deps: not a Debian system; what is needed is, by its Debian names:" $list >&2

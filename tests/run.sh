@@ -100,6 +100,19 @@ if wanted ending; then
     suite "ending (Debian's Python)" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
         --skip fork_child --skip env_to_child "$THAW" run --image python-stock
 fi
+if wanted port; then
+    # CPython built from source. Its build tree stays where it is; so do the tests of how it is built.
+    suite "port: MODULE_OBJS" timeout 600 bats --tap tests/port/module_objs.bats
+    if [ -e "$BUILD/images/python-static.erofs" ]; then
+        export CPYTHON="$BUILD/cpython" IMAGE="$BUILD/images/python-static.erofs"
+        suite "port: build" timeout 1500 bats --tap tests/port/build.bats
+        suite "port: snapshot" timeout 600 bats --tap tests/port/snapshot.bats
+        suite "port: ending" timeout 900 python3 tests/e2e/ending.py --jobs 2 \
+            --skip asyncio_run --skip fork_child --skip env_to_child "$THAW" run --image "$IMAGE"
+    else
+        suite "port: build" sh -c 'echo "not ok 1 build/images/python-static.erofs is there (make python-static)"; exit 1'
+    fi
+fi
 if wanted fault; then
     suite "faults in snapshots" as_user timeout $((600 * slow)) python3 "$work/tests/fault/snapshot_faults.py" short
     suite "faults in images" as_user timeout $((600 * slow)) python3 "$work/tests/fault/image_faults.py" short

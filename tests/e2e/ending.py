@@ -199,6 +199,8 @@ def normalise(result, command):
     for text in (command[0], "/usr/bin/python3", "/usr/lib/thaw/python"):
         err = err.replace(text.encode() + b": ", b"python3: ")
     out, err = (re.sub(rb"0x[0-9a-f]{6,}", b"0xADDRESS", t) for t in (out, err))
+    # A prompt says when its Python was built.
+    out, err = (re.sub(rb"(?m)^(Python 3[^(]*\(main, )[^)]*", rb"\1DATE", t) for t in (out, err))
     return out, err, status if status >= 0 else 128 - status
 
 
