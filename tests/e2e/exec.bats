@@ -30,6 +30,7 @@ guest() {
 @test "Unix sockets: pairs, names, backlog, datagrams, files and credentials sent along, limits" { guest unix_sockets; }
 @test "TCP on the loopback: connecting, closing, resets, ports, urgent data, IPv4 on IPv6, no way out" { guest tcp_sockets; }
 @test "UDP on the loopback: messages, errors, groups, control data; the one interface" { guest udp_sockets; }
+@test "a storm on sockets from many threads leaves none behind" { guest socket_storm; }
 @test "pseudo-terminals: lines, editing, echo, raw mode, flow control, window size, closing" { guest ptys; }
 @test "signalfd, splice, tee, seals, /proc/net" { guest event_files; }
 @test "/proc and /dev show the sandbox" { guest procfs a b; }

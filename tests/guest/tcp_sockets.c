@@ -221,14 +221,19 @@ static void mapped(void)
     close(l);
 }
 
+static volatile sig_atomic_t urgs;
+static void on_urgent(int sig) { urgs++; }
+
 static void urgent(void)
 {
     int l = listener("127.0.0.1", 5), c, a, at_mark, on = 1;
 
     connection(l, &c, &a);
+    signal(SIGURG, on_urgent);
+    CHECK(fcntl(a, F_SETOWN, getpid()) == 0 && fcntl(a, F_GETOWN) == getpid());
     CHECK(write(c, "ab", 2) == 2 && send(c, "cd!", 3, MSG_OOB) == 3 && write(c, "ef", 2) == 2);
     struct pollfd p = {a, POLLPRI | POLLIN, 0};
-    CHECK(poll(&p, 1, 1000) == 1 && p.revents == (POLLPRI | POLLIN));
+    CHECK(poll(&p, 1, 1000) == 1 && p.revents == (POLLPRI | POLLIN) && urgs == 1);
     CHECK(read(a, buf, 99) == 4 && !memcmp(buf, "abcd", 4)); /* up to the mark */
     CHECK(ioctl(a, SIOCATMARK, &at_mark) == 0 && at_mark == 1);
     CHECK(recv(a, buf, 9, MSG_OOB) == 1 && buf[0] == '!');

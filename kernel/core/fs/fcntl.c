@@ -45,6 +45,8 @@ SYSCALL(dup3)
 #define F_GETOWN 9u
 #define F_SETSIG 10u
 #define F_GETSIG 11u
+#define F_SETOWN_EX 15u
+#define F_GETOWN_EX 16u
 #define F_OFD_GETLK 36u
 #define F_OFD_SETLK 37u
 #define F_OFD_SETLKW 38u
@@ -73,6 +75,34 @@ static s64 fcntl_dup(int fd, u64 lowest, bool cloexec)
     return f ? fd_install(f, cloexec, (int)lowest) : -EBADF;
 }
 
+static s64 set_owner(struct file *f, s32 owner)
+{
+    if (owner == INT32_MIN)
+        return -EINVAL;
+    if (owner > 0 && !process_by_pid(owner))
+        return -ESRCH;
+    f->owner = owner;
+    return 0;
+}
+
+/* Threads, processes and groups by type: 0, 1, 2. A thread's process is told. */
+static s64 owner_ex(struct file *f, u64 arg, bool set)
+{
+    s32 ex[2] = {f->owner < 0 ? 2 : 1, f->owner < 0 ? -f->owner : f->owner}; /* type, number */
+    struct task *t;
+
+    if (!set)
+        return copy_to_user((void __user *)arg, ex, sizeof(ex));
+    if (copy_from_user(ex, (const void __user *)arg, sizeof(ex)))
+        return -EFAULT;
+    if (ex[0] < 0 || ex[0] > 2 || ex[1] < 0)
+        return -EINVAL;
+    t = ex[0] == 0 ? task_by_tid(ex[1]) : NULL;
+    if (ex[0] == 0 && ex[1] && !t)
+        return -ESRCH;
+    return set_owner(f, t ? t->process->pid : ex[0] == 2 ? -ex[1] : ex[1]);
+}
+
 static s64 add_seals(struct file *f, u64 seals)
 {
     if (!f->inode->sealable || seals & ~(u64)SEALS_KNOWN)
@@ -94,9 +124,11 @@ static s64 fcntl_file(struct file *f, u32 cmd, u64 arg)
     case F_OFD_GETLK:
     case F_OFD_SETLK:
     case F_OFD_SETLKW: return locks_fcntl(f, cmd, arg);
-    case F_SETOWN: /* nobody is signalled: O_ASYNC does nothing here */
-    case F_GETOWN:
-    case F_GETSIG: return 0;
+    case F_SETOWN: return set_owner(f, (s32)arg);
+    case F_GETOWN: return f->owner;
+    case F_SETOWN_EX:
+    case F_GETOWN_EX: return owner_ex(f, arg, cmd == F_SETOWN_EX);
+    case F_GETSIG: return 0; /* O_ASYNC does nothing here */
     case F_SETSIG: return arg > NSIG ? -EINVAL : 0;
     case F_GETLEASE: return F_UNLCK;
     case F_NOTIFY: /* dnotify: nobody is told of anything, so only asking for nothing succeeds */

@@ -79,6 +79,7 @@ struct file {
     struct inode *inode; /* of path.dentry, or of its own for pipes and the like */
     const struct file_operations *op;
     void *private;
+    s32 owner;                    /* F_SETOWN: who gets SIGURG; a process, negative: a group, 0: nobody */
     struct list_head epoll_links; /* epoll items that watch this file */
 };
 

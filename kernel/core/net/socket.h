@@ -283,7 +283,6 @@ struct sock {
     u32 linger;             /* seconds */
     s32 priority, mark, bound_if;
     struct ucred peer_cred;
-    s32 owner_pid; /* F_SETOWN's, for SIGURG */
 };
 
 struct sock *sock_alloc(size_t size, const struct sock_ops *ops, u16 family, u16 type, u32 protocol);

@@ -32,13 +32,15 @@ static ssize_t send_error(struct sock *sk, struct msg *m)
 static void mark_urgent(struct tcp_sock *peer, u8 byte)
 {
     struct sock *sk = &peer->inet.sk;
-    struct process *p = sk->owner_pid > 0 ? process_by_pid(sk->owner_pid) : NULL;
+    s32 owner = sk->file ? sk->file->owner : 0;
+    struct process *p;
 
     peer->urgent = URGENT_VALID;
     peer->urgent_seq = peer->write_seq - 1;
     peer->urgent_byte = byte;
-    if (p)
-        signal_send_process(p, SIGURG, NULL);
+    list_for_each_entry (p, &process_list, all)
+        if (owner > 0 ? p->pid == owner : owner < 0 && p->pgid == -owner)
+            signal_send_process(p, SIGURG, NULL);
     wake_up(&sk->rd);
 }
 
