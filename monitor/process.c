@@ -167,6 +167,9 @@ static void child_run(struct child *c)
 
     if (syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0))
         child_fail(boot, "asking to die with the monitor", errno);
+    /* Orphans among the sandbox's processes come to its first, whose kernel lets the host reap them. */
+    if (syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+        child_fail(boot, "taking in orphaned processes", errno);
     if ((pid_t)syscall(SYS_getppid) != c->parent)
         syscall(SYS_exit_group, 125);
     /* Shared memory is not in a child's page tables yet. */
@@ -268,6 +271,7 @@ int process_start(struct sandbox *sb, const struct sandbox_config *config, struc
 
     memset(sb, 0, sizeof(*sb));
     sb->pidfd = sb->control = -1;
+    sb->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     sb->config = config;
     sb->shares = config->shares;
     if (kernel_image()->magic != THAW_KERNEL_MAGIC || kernel_image()->start != THAW_KERNEL_ADDR)
@@ -330,8 +334,12 @@ void process_stop(struct sandbox *sb, int *wstatus)
             ;
         sb->pid = 0;
     }
+    processes_end(sb);
     if (wstatus)
         *wstatus = status;
+    if (sb->proc >= 0)
+        close(sb->proc);
+    sb->proc = -1;
     if (sb->pidfd >= 0)
         close(sb->pidfd);
     if (sb->control >= 0)

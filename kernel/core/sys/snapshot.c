@@ -48,7 +48,8 @@ s64 snapshot_syscall(void)
         return -EALREADY;
     if (!(boot->flags & THAW_BOOT_SNAPSHOT))
         return -ENOSYS;
-    if (p->nr_threads != 1 || task_list.next->next != &task_list)
+    /* Other threads, other processes (also such that only wait to be waited for), memory that others could share. */
+    if (p->nr_threads != 1 || process_list.next->next != &process_list || mm_has_pages(p->mm))
         return -EBUSY;
     boot->region_count = 0;
     ret = snapshot_list_user(p->mm);

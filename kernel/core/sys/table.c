@@ -56,6 +56,7 @@
     X(recvmsg, "fpx") X(shutdown, "fd") X(bind, "fpu") X(listen, "fd") X(getsockname, "fpp") X(getpeername, "fpp")     \
     X(socketpair, "dxdp") X(setsockopt, "fddpu") X(getsockopt, "fddpp") X(accept4, "fppx") X(recvmmsg, "fpuxp")        \
     X(sendmmsg, "fpux")                                                                                                \
+    X(pidfd_open, "dx") X(pidfd_send_signal, "fdpx")                                                                   \
     X(sethostname, "pu") X(setdomainname, "pu") X(acct, "s")
 /* clang-format on */
 
