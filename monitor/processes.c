@@ -34,9 +34,15 @@
 #define SYS_close_range 436
 #endif
 
+#ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
+#define SECCOMP_IOCTL_NOTIF_SET_FLAGS _IOW('!', 4, uint64_t)
+#define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP 1ul
+#endif
+
 #define CLONE_PROCESS (CLONE_PARENT_SETTID | SIGCHLD)
 #define CLONE_PARENT_SETTID 0x00100000
 #define MARK_MAX 40
+#define RECOUNT_NS 500000000u
 /* The kernel's part of the memory file beside its heap: see kernel/process/share.c. */
 #define KERNEL_PART_MAX (1ull << 30)
 #define KERNEL_HEAP_EXTRA (16ull << 20)
@@ -54,8 +60,17 @@ struct processes {
     char mark[MARK_MAX]; /* what /proc/PID/fd/3 reads for each process of the sandbox */
     unsigned count;      /* of known[] */
     unsigned unreported; /* were allowed, and not told of yet */
+    uint64_t recounted;  /* CLOCK_MONOTONIC ns of the last look at how many there really are */
     struct process known[THAW_PROCESS_MAX];
 };
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
 
 /* ---- whose process it is ---- */
 
@@ -287,6 +302,9 @@ int64_t processes_prepare(struct sandbox *sb, const struct thaw_call *call)
         err = mark_read(sb, ps);
     err = err ? err : memory_make(sb, ps, call->arg[1], &size);
     err = err ? err : keeper_start(sb, ps);
+    /* The one who asks sleeps until we answer: the host may run us in its place. Older hosts cannot. */
+    if (!err)
+        ioctl(ps->notify, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
     if (err) {
         processes_free(ps);
         return err;
@@ -366,7 +384,11 @@ static bool count_if_ours(int proc, unsigned pid, void *arg)
 static void recount(const struct sandbox *sb, struct processes *ps)
 {
     struct search s = {.mark = ps->mark};
+    uint64_t now = now_ns();
 
+    if (ps->recounted && now - ps->recounted < RECOUNT_NS)
+        return;
+    ps->recounted = now;
     poll(NULL, 0, 20); /* what was allowed just now shows itself */
     each_number(sb->proc, count_if_ours, &s);
     forget_ended(ps);

@@ -81,7 +81,7 @@ static int allow_processes(scmp_filter_ctx ctx)
     static const int calls[] = {__NR_pidfd_open,      __NR_pidfd_getfd, SCMP_SYS(memfd_create), SCMP_SYS(readlinkat),
                                 SCMP_SYS(getdents64), __NR_close_range, SCMP_SYS(ftruncate),    SCMP_SYS(getppid)};
     static const unsigned long ioctls[] = {SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND,
-                                           SECCOMP_IOCTL_NOTIF_ADDFD};
+                                           SECCOMP_IOCTL_NOTIF_ADDFD, 0x40082104 /* SECCOMP_IOCTL_NOTIF_SET_FLAGS */};
     int rc = 0;
 
     ALLOW(ctx, calls);

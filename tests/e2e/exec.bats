@@ -33,6 +33,8 @@ guest() {
 @test "pseudo-terminals: lines, editing, echo, raw mode, flow control, window size, closing" { guest ptys; }
 @test "/proc and /dev show the sandbox" { guest procfs a b; }
 @test "execve" { guest exec; }
+@test "fork, vfork, posix_spawn, wait, groups, sessions, orphans, stops, pidfds" { guest processes; }
+@test "memory that processes share, and futexes in it" { guest shared_memory; }
 @test "the snapshot call is ENOSYS where none was asked for" { guest snapshot_call; }
 @test "unknown system calls are ENOSYS" { guest unknown_calls; }
 
