@@ -95,8 +95,7 @@ if wanted e2e; then
     done
 fi
 if wanted ending; then
-    suite "ending" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
-        --skip fork_child --skip env_to_child "$THAW" run
+    suite "ending" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 "$THAW" run
 fi
 if wanted fault; then
     suite "faults in snapshots" as_user timeout $((600 * slow)) python3 "$work/tests/fault/snapshot_faults.py" short

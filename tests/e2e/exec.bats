@@ -64,6 +64,32 @@ bb() { # WORDS: stdout and status of busybox in the sandbox
     [ "$status" -eq 0 ]
 }
 
+@test "busybox: a shell's pipelines, subshells, background jobs, traps and statuses are as on the host" {
+    seq 2000 >root/numbers
+    b=$(type -P busybox) || skip "no busybox here"
+    cp "$b" root/busybox
+    cat >root/script <<'EOF'
+b=/busybox
+$b cat $N | $b grep 7 | $b sort -rn | $b head -n 3
+x=$($b seq 3 | while read i; do echo "<$i>"; done); echo "$x"
+(exit 7); echo $?
+$b false || echo failed
+$b sleep 0.2 & p=$!
+kill -0 $p && echo alive
+kill $p; wait $p; echo $?
+for i in 1 2 3; do ($b sleep 0.$i; echo $i) & done; wait; echo all
+trap 'echo trapped' USR1; kill -USR1 $$; echo after
+$b sh -c 'kill -9 $$'; echo $?
+$b none 2>/dev/null; echo $?
+echo one two | { read a c; echo "$c $a"; }
+$b yes | $b head -n 2
+exec $b echo last
+EOF
+    N=/numbers thaw exec --root root --env N -- /busybox sh /script >got
+    sed "s,=/busybox,=$b," root/script | N=$PWD/root/numbers busybox sh >want
+    cmp got want
+}
+
 @test "the root is read-only on the host: what is written goes to memory" {
     echo host >root/f
     options=()
