@@ -237,7 +237,7 @@ int thaw_sandbox_stdio(const struct thaw_sandbox *sandbox, int n);
 int thaw_sandbox_take_stdio(struct thaw_sandbox *sandbox, int n);
 
 /* For an event loop: call thaw_sandbox_step() when one of these descriptors (-1: none) is readable or hung up. */
-void thaw_sandbox_fds(const struct thaw_sandbox *sandbox, int fds[2]);
+void thaw_sandbox_fds(const struct thaw_sandbox *sandbox, int fds[3]);
 /* Serves what has come, does not wait. 1: the sandbox has ended, 0: it runs, -1: it had to be stopped. */
 int thaw_sandbox_step(struct thaw_sandbox *sandbox, struct thaw_error *err);
 

@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define THAW_ABI_VERSION 3u
+#define THAW_ABI_VERSION 4u
 #define THAW_PAGE_SIZE 4096u
 
 /* The snapshot call: int $0x80 with this number in eax (on Linux the unused i386 ftime). */
@@ -54,6 +54,10 @@
 #define THAW_FD_CONTROL 3  /* SOCK_SEQPACKET to the monitor: struct thaw_call */
 #define THAW_FD_IMAGE 4    /* the root image, read-only; absent with a host directory as root */
 #define THAW_FD_SNAPSHOT 5 /* the snapshot, read-only; closed before the guest runs */
+#define THAW_FD_MEMORY 7   /* memory that processes share; from the first fork on */
+
+#define THAW_SIG_KICK 16     /* SIGSTKFLT: calls a thread of the sandbox into its kernel */
+#define THAW_PROCESS_MAX 256 /* host processes of a sandbox */
 
 /* ---- the request: what a start brings. Also what read(2) of /dev/thaw returns. ---- */
 
@@ -187,6 +191,13 @@ struct thaw_boot {
 enum thaw_call_op {
     THAW_CALL_SNAPSHOT = 1, /* regions are in the boot area; arg[0]: their number; reply.ret 0 or -errno */
     THAW_CALL_TRAINED = 2,  /* training run is over; the monitor looks at the memory, then ends us */
+    /* Processes. The first is answered: arg[0] is the kernel's descriptor for seccomp's notifications, arg[1] the bytes
+     * of the memory file that it needs beside its heap -> ret: the file's size; the kernel's memfd_create(2) that
+     * follows is answered by the monitor with THAW_FD_MEMORY. The others are not answered. */
+    THAW_CALL_PROCESSES = 3,
+    THAW_CALL_PROCESS = 4, /* arg[0]: pid of a new process of the sandbox */
+    THAW_CALL_KICK = 5,    /* arg[0], arg[1]: pid and tid of a thread of the sandbox that is to get THAW_SIG_KICK */
+    THAW_CALL_OVER = 6,    /* boot->exit is filled in: the sandbox is over */
     /* The host share. arg[0] is the share number; paths are relative to it, without a leading '/',
      * "" for the share itself; ".." and absolute symbolic links are never followed out of it. */
     THAW_CALL_STAT = 16,      /* data: path -> data: struct thaw_stat; symbolic links are not followed */

@@ -80,7 +80,7 @@ static void run_confine(void *arg)
 {
     struct run *r = arg;
 
-    if (confine_self(sandbox_shares(r->sandbox), r->options.harden, &r->confine_error) < 0)
+    if (confine_self(sandbox_shares(r->sandbox), sandbox_proc(r->sandbox), r->options.harden, &r->confine_error) < 0)
         r->confine_failed = true;
 }
 
@@ -141,13 +141,15 @@ static int run_supervise(struct run *r, struct thaw_status *status)
     bool timed_out = false;
 
     for (;;) {
-        struct pollfd p[3] = {{.events = POLLIN}, {.events = POLLIN}, {.fd = r->signal_fd, .events = POLLIN}};
-        int fds[2], n;
+        struct pollfd p[4] = {
+            {.events = POLLIN}, {.events = POLLIN}, {.fd = r->signal_fd, .events = POLLIN}, {.events = POLLIN}};
+        int fds[3], n;
 
         thaw_sandbox_fds(r->sandbox, fds);
         p[0].fd = fds[0];
         p[1].fd = fds[1];
-        n = poll(p, 3, poll_timeout(deadline));
+        p[3].fd = fds[2];
+        n = poll(p, 4, poll_timeout(deadline));
         if (n < 0 && errno != EINTR) {
             thaw_error_set(&err, THAW_STATUS_FAILED, errno, "cannot wait for the sandbox: %s", strerror(errno));
             thaw_sandbox_stop(r->sandbox);
@@ -155,7 +157,7 @@ static int run_supervise(struct run *r, struct thaw_status *status)
         }
         if (n > 0 && p[2].revents)
             signals_forward(r);
-        if (n > 0 && (p[0].revents || p[1].revents) && thaw_sandbox_step(r->sandbox, &err) != 0)
+        if (n > 0 && (p[0].revents || p[1].revents || p[3].revents) && thaw_sandbox_step(r->sandbox, &err) != 0)
             break;
         if (deadline && command_now() >= deadline) {
             timed_out = true;

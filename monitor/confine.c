@@ -49,7 +49,7 @@ static int drop_capabilities(const struct share_set *shares)
 #define ACCESS_REFER (1ull << 13)    /* Landlock 2: rename and link between directories */
 #define ACCESS_TRUNCATE (1ull << 14) /* Landlock 3 */
 
-static int landlock_shares(const struct share_set *shares)
+static int landlock_shares(const struct share_set *shares, int proc_fd)
 {
     struct landlock_ruleset_attr attr = {.handled_access_fs = ACCESS_READ | ACCESS_WRITE | ACCESS_NEVER};
     unsigned count = shares ? share_set_count(shares) : 0;
@@ -77,13 +77,16 @@ static int landlock_shares(const struct share_set *shares)
         if (!is_file && syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
             goto out;
     }
+    struct landlock_path_beneath_attr proc = {.allowed_access = LANDLOCK_ACCESS_FS_READ_DIR, .parent_fd = proc_fd};
+    if (proc_fd >= 0 && syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &proc, 0) < 0)
+        goto out;
     ret = (int)syscall(SYS_landlock_restrict_self, fd, 0);
 out:
     close(fd);
     return ret;
 }
 
-int confine_self(const struct share_set *shares, bool landlock, struct thaw_error *err)
+int confine_self(const struct share_set *shares, int proc_fd, bool landlock, struct thaw_error *err)
 {
     struct sock_fprog prog = {sizeof filter_base / sizeof *filter_base, (struct sock_filter *)filter_base};
 
@@ -96,7 +99,7 @@ int confine_self(const struct share_set *shares, bool landlock, struct thaw_erro
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || drop_capabilities(shares) < 0)
         return thaw_error_set(err, THAW_STATUS_FAILED, errno, "thaw cannot give up its privileges: %s",
                               strerror(errno));
-    if (landlock && landlock_shares(shares) < 0)
+    if (landlock && landlock_shares(shares, proc_fd) < 0)
         return thaw_error_set(err, THAW_STATUS_FAILED, errno,
                               "--harden: thaw cannot confine itself with Landlock: %s; see `thaw doctor`",
                               strerror(errno));

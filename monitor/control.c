@@ -7,6 +7,7 @@
 #include "share.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -72,6 +73,11 @@ int control_serve(struct sandbox *sb, struct thaw_error *err)
             sb->snapshot_served(sb->snapshot_served_arg);
         break;
     case THAW_CALL_TRAINED: reply.ret = snapshot_trained(sb, &call); break;
+    case THAW_CALL_PROCESSES: reply.ret = processes_prepare(sb, &call); break;
+    /* These are not answered. */
+    case THAW_CALL_PROCESS: processes_add(sb, call.arg[0]); return 0;
+    case THAW_CALL_KICK: processes_kick(sb, call.arg[0], call.arg[1]); return 0;
+    case THAW_CALL_OVER: kill(sb->pid, SIGKILL); return 0;
     default:
         if (!data_out)
             reply.ret = -ENODEV;

@@ -21,6 +21,7 @@
 #include <linux/mman.h>
 #include <linux/sched.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -51,18 +52,19 @@ struct rule {
     struct check check[3];
 };
 
-#define KICK_SIGNAL 16 /* HOST_SIG_KICK of the kernel */
 #define CLONE_FLAGS                                                                                    \
     (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS | \
-     CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID)
+     CLONE_PARENT_SETTID)
+#define CLONE_PROCESS (CLONE_PARENT_SETTID | SIGCHLD)
 
 /* Stands for the sandbox's own pid until that is known. No pid is as large: see proc(5), pid_max. */
 #define PID_UNSET 0xffffffffu
 
-static const uint32_t futex_ops[] = {FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE, 0};
+static const uint32_t futex_ops[] = {FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, 0};
 static const uint32_t tty_ioctls[] = {TCGETS,   TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, TIOCSWINSZ, TIOCGPGRP,
                                       FIONREAD, TCFLSH, TCSBRK,  TCXONC,  TIOCOUTQ,   0};
 static const uint32_t advices[] = {MADV_DONTNEED, MADV_HUGEPAGE, 0};
+static const uint32_t thread_signals[] = {THAW_SIG_KICK, SIGPWR /* HOST_SIG_PARK of the kernel */, 0};
 static const uint32_t prctl_bases[] = {ARCH_SET_FS, ARCH_SET_GS, ARCH_GET_FS, ARCH_GET_GS, 0};
 
 /* Frequent calls first. fd checks keep every call to the descriptors of thaw_abi.h. */
@@ -75,6 +77,8 @@ static const struct rule rules[] = {
     /* anonymous memory, or private pages of the image */
     {SYS_mmap, {{EQUAL64, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL}, {NONE, 0, 0, NULL}, {NONE, 0, 0, NULL}}},
     {SYS_mmap, {{EQUAL64, 3, MAP_PRIVATE | MAP_FIXED, NULL}, {EQUAL64, 4, THAW_FD_IMAGE, NULL}, {NONE, 0, 0, NULL}}},
+    /* the memory that processes share */
+    {SYS_mmap, {{EQUAL64, 3, MAP_SHARED | MAP_FIXED, NULL}, {EQUAL64, 4, THAW_FD_MEMORY, NULL}, {NONE, 0, 0, NULL}}},
     {SYS_munmap, {{NONE, 0, 0, NULL}}},
     {SYS_mprotect, {{NONE, 0, 0, NULL}}},
     {SYS_mremap, {{EQUAL64, 3, MREMAP_MAYMOVE | MREMAP_FIXED, NULL}}},
@@ -82,12 +86,15 @@ static const struct rule rules[] = {
     {SYS_ppoll, {{AT_MOST, 1, 3, NULL}, {EQUAL64, 3, 0, NULL}}},
     {SYS_ioctl, {{AT_MOST, 0, THAW_FD_STDERR, NULL}, {ONE_OF, 1, 0, tty_ioctls}}},
     {SYS_clone, {{EQUAL64, 0, CLONE_FLAGS, NULL}}},
-    {SYS_tgkill, {{EQUAL, 0, PID_UNSET, NULL}, {EQUAL, 2, KICK_SIGNAL, NULL}}},
+    {SYS_clone, {{EQUAL64, 0, CLONE_PROCESS, NULL}}},
+    {SYS_tgkill, {{EQUAL, 0, PID_UNSET, NULL}, {ONE_OF, 2, 0, thread_signals}}},
     {SYS_setitimer, {{EQUAL, 0, 0 /* ITIMER_REAL */, NULL}}},
     {SYS_arch_prctl, {{ONE_OF, 0, 0, prctl_bases}}},
     {SYS_sched_yield, {{NONE, 0, 0, NULL}}},
     {SYS_exit, {{NONE, 0, 0, NULL}}},
     {SYS_exit_group, {{NONE, 0, 0, NULL}}},
+    {SYS_rt_sigprocmask, {{NONE, 0, 0, NULL}}},
+    {SYS_memfd_create, {{EQUAL, 1, 0, NULL}}},
 };
 #define NR_RULES (sizeof(rules) / sizeof(rules[0]))
 
@@ -135,6 +142,12 @@ static size_t check_emit(struct sock_filter *p, const struct check *c, size_t le
     return n;
 }
 
+/* The monitor decides, each time: monitor/processes.c. */
+static bool is_asked(const struct rule *r)
+{
+    return r->nr == SYS_memfd_create || (r->nr == SYS_clone && r->check[0].value == CLONE_PROCESS);
+}
+
 static bool same_call_follows(size_t i) { return i + 1 < NR_RULES && rules[i + 1].nr == rules[i].nr; }
 
 static size_t rule_len(size_t i)
@@ -178,7 +191,7 @@ size_t filter_build(struct sock_filter *p)
             left -= check_len(&r.check[k]);
             n += check_emit(p + n, &r.check[k], left + (same_call_follows(i) ? 0 : behind));
         }
-        p[n++] = RETURN(SECCOMP_RET_ALLOW);
+        p[n++] = RETURN(is_asked(&r) ? SECCOMP_RET_USER_NOTIF : SECCOMP_RET_ALLOW);
     }
     p[n++] = RETURN(SECCOMP_RET_ERRNO | EPERM);
     return n;

@@ -452,7 +452,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
     s->notice = start->notice;
     s->notice_arg = start->notice_arg;
     s->lock = s->near[0] = s->near[1] = s->near[2] = -1;
-    s->sb.pidfd = s->sb.control = -1;
+    s->sb.pidfd = s->sb.control = s->sb.proc = -1;
     s->config = (struct sandbox_config){
         .machine = machine_for(machine),
         .image_fd = start->image ? start->image->image.fd : -1,
@@ -744,8 +744,10 @@ static void snapshot_served(void *arg)
 }
 
 /* 1: ended, 0: goes on, -1: had to be stopped. */
-static int sandbox_events(struct thaw_sandbox *s, bool process, bool control, struct thaw_error *err)
+static int sandbox_events(struct thaw_sandbox *s, bool process, bool control, bool notify, struct thaw_error *err)
 {
+    if (notify && !process)
+        processes_serve(&s->sb);
     if (control && !process) {
         s->sb.snapshot_served = snapshot_served;
         s->sb.snapshot_served_arg = s;
@@ -767,8 +769,9 @@ static int sandbox_events(struct thaw_sandbox *s, bool process, bool control, st
     return 0;
 }
 
-void thaw_sandbox_fds(const struct thaw_sandbox *s, int fds[2])
+void thaw_sandbox_fds(const struct thaw_sandbox *s, int fds[3])
 {
+    fds[2] = s->ended ? -1 : processes_fd(&s->sb);
     fds[0] = s->ended ? -1 : s->sb.pidfd;
     fds[1] = s->ended || s->control_gone ? -1 : s->sb.control;
 }
@@ -782,17 +785,18 @@ static int ended_result(const struct thaw_sandbox *s, struct thaw_error *err)
 
 int thaw_sandbox_step(struct thaw_sandbox *s, struct thaw_error *err)
 {
-    struct pollfd p[2] = {{.events = POLLIN}, {.events = POLLIN}};
-    int fds[2];
+    struct pollfd p[3] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
+    int fds[3];
 
     if (s->ended)
         return ended_result(s, err);
     thaw_sandbox_fds(s, fds);
     p[0].fd = fds[0];
     p[1].fd = fds[1];
-    if (poll(p, 2, 0) <= 0)
+    p[2].fd = fds[2];
+    if (poll(p, 3, 0) <= 0)
         return 0;
-    return sandbox_events(s, p[0].revents, p[1].revents, err);
+    return sandbox_events(s, p[0].revents, p[1].revents, p[2].revents, err);
 }
 
 /* Milliseconds for poll(2) until the deadline, rounded up; -1: without end. */
@@ -858,9 +862,9 @@ int thaw_sandbox_communicate(struct thaw_sandbox *s, const void *input, size_t i
     if (input && input_len == 0 && s->near[0] >= 0)
         near_close(s, 0);
     for (;;) {
-        struct pollfd p[5] = {
-            {.events = POLLIN}, {.events = POLLIN}, {.events = POLLOUT}, {.events = POLLIN}, {.events = POLLIN}};
-        int fds[2], n, wait_ms;
+        struct pollfd p[6] = {{.events = POLLIN}, {.events = POLLIN}, {.events = POLLOUT},
+                              {.events = POLLIN}, {.events = POLLIN}, {.events = POLLIN}};
+        int fds[3], n, wait_ms;
 
         thaw_sandbox_fds(s, fds);
         p[0].fd = fds[0];
@@ -868,10 +872,11 @@ int thaw_sandbox_communicate(struct thaw_sandbox *s, const void *input, size_t i
         p[2].fd = input ? s->near[0] : -1;
         p[3].fd = out ? s->near[1] : -1;
         p[4].fd = errout ? s->near[2] : -1;
+        p[5].fd = fds[2];
         if (s->ended && p[3].fd < 0 && p[4].fd < 0)
             break;
         wait_ms = s->ended ? 0 : until(deadline); /* what is in the pipes, no more can come */
-        n = poll(p, 5, wait_ms);
+        n = poll(p, 6, wait_ms);
         if (n < 0 && errno != EINTR)
             return thaw_error_set(err, THAW_STATUS_FAILED, errno, "cannot wait: %s", strerror(errno));
         if (n == 0 && s->ended)
@@ -893,7 +898,7 @@ int thaw_sandbox_communicate(struct thaw_sandbox *s, const void *input, size_t i
         for (int i = 0; i < 2; i++)
             if (p[3 + i].revents && output_read(outputs[i], s->near[1 + i]) < 0)
                 near_close(s, 1 + i);
-        if (!s->ended && sandbox_events(s, p[0].revents, p[1].revents, err) < 0)
+        if (!s->ended && sandbox_events(s, p[0].revents, p[1].revents, p[5].revents, err) < 0)
             break;
     }
     ret = ended_result(s, err);
@@ -941,6 +946,8 @@ void thaw_sandbox_statistics(const struct thaw_sandbox *s, struct thaw_statistic
 bool thaw_sandbox_snapshot_pending(const struct thaw_sandbox *s) { return !s->ended && s->snapshot_to; }
 
 struct share_set *sandbox_shares(struct thaw_sandbox *s) { return s->config.shares; }
+
+int sandbox_proc(const struct thaw_sandbox *s) { return s->sb.proc; }
 
 void sandbox_on_snapshot(struct thaw_sandbox *s, void (*fn)(void *arg), void *arg)
 {

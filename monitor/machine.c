@@ -7,6 +7,7 @@
 #include "process.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -113,6 +114,7 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
 
     memset(sb, 0, sizeof(*sb));
     sb->pidfd = sb->control = -1;
+    sb->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     sb->config = config;
     sb->shares = config->shares;
     if (config->request->size > THAW_REQUEST_MAX)
@@ -182,8 +184,12 @@ void machine_stop(struct sandbox *sb, int *wstatus)
             ;
         sb->pid = 0;
     }
+    processes_end(sb);
     if (wstatus)
         *wstatus = status;
+    if (sb->proc >= 0)
+        close(sb->proc);
+    sb->proc = -1;
     if (sb->pidfd >= 0)
         close(sb->pidfd);
     if (sb->control >= 0)

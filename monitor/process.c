@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #if defined(__GLIBC__)
@@ -65,6 +66,9 @@ static void process_run(struct child *c)
     struct thaw_boot *boot = c->boot;
 
     child_begin(c);
+    /* Orphans among the sandbox's processes come to its first, whose kernel lets the host reap them. */
+    if (syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
+        child_fail(boot, "taking in orphaned processes", errno);
     /* Shared memory is not in a child's page tables yet. */
     syscall(SYS_madvise, boot, c->boot_used, MADV_POPULATE_WRITE);
     pid_t pid = (pid_t)syscall(SYS_getpid);

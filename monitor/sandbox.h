@@ -39,6 +39,8 @@ struct sandbox_config {
     bool exec; /* not Python: a training run starts what was started */
 };
 
+struct processes; /* processes.c: the host processes of a sandbox beside its first */
+
 struct sandbox {
     pid_t pid;
     int pidfd;              /* becomes readable when the sandbox process has ended */
@@ -51,6 +53,8 @@ struct sandbox {
     void *reserved;  /* kvm: an address range kept free for guest memory until the child has it */
     size_t reserved_size;
     struct share_set *shares;
+    int proc;                    /* /proc, opened before the monitor confines itself; or -1 */
+    struct processes *processes; /* NULL until the sandbox asks for one */
     const struct sandbox_config *config;
     bool snapshot_made;
     uint64_t pages_populated, pages_mapped, snapshot_us;
@@ -70,6 +74,20 @@ void machine_stop(struct sandbox *sb, int *wstatus);
 int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct thaw_error *err);
 /* Serves THAW_CALL_TRAINED. */
 int64_t snapshot_trained(struct sandbox *sb, const struct thaw_call *call);
+
+/* ---- processes.c ---- */
+
+/* Serves THAW_CALL_PROCESSES: makes the memory file, listens to what the filter asks. Size of the file or -errno. */
+int64_t processes_prepare(struct sandbox *sb, const struct thaw_call *call);
+/* THAW_CALL_PROCESS, THAW_CALL_KICK: what is not true of this sandbox is ignored. */
+void processes_add(struct sandbox *sb, uint64_t pid);
+void processes_kick(struct sandbox *sb, uint64_t pid, uint64_t tid);
+/* Readable when a process wants to make another; -1: none ever did. */
+int processes_fd(const struct sandbox *sb);
+/* Decides one such question. */
+void processes_serve(struct sandbox *sb);
+/* Kills all but the first process, which is dead, and waits until none is left. */
+void processes_end(struct sandbox *sb);
 
 /* ---- control.c: reads one packet from sb->control, checks it, has it served, answers. -1: the peer is gone or broke
  * the protocol (err says how). ---- */

@@ -96,9 +96,9 @@ if wanted e2e; then
 fi
 if wanted ending; then
     suite "ending" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
-        --skip fork_child --skip env_to_child "$THAW" run
+        "$THAW" run
     suite "ending (Debian's Python)" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
-        --skip fork_child --skip env_to_child "$THAW" run --image python-stock
+        "$THAW" run --image python-stock
 fi
 if wanted port; then
     # CPython built from source. Its build tree stays where it is; so do the tests of how it is built.
@@ -108,7 +108,7 @@ if wanted port; then
         suite "port: build" timeout 1500 bats --tap tests/port/build.bats
         suite "port: snapshot" timeout 600 bats --tap tests/port/snapshot.bats
         suite "port: ending" timeout 900 python3 tests/e2e/ending.py --jobs 2 \
-            --skip asyncio_run --skip fork_child --skip env_to_child "$THAW" run --image "$IMAGE"
+            "$THAW" run --image "$IMAGE"
     else
         suite "port: build" sh -c 'echo "not ok 1 build/images/python-static.erofs is there (make python-static)"; exit 1'
     fi

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/kvm.h>
+#include <linux/seccomp.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,13 +54,12 @@ static const int base[] = {
 };
 /* Reading what is shared. */
 static const int reading[] = {
-    __NR_openat2,         SCMP_SYS(newfstatat), SCMP_SYS(fstat),   SCMP_SYS(readlinkat),
-    SCMP_SYS(getdents64), SCMP_SYS(pread64),    SCMP_SYS(fstatfs), SCMP_SYS(fsync),
+    __NR_openat2, SCMP_SYS(newfstatat), SCMP_SYS(fstat), SCMP_SYS(pread64), SCMP_SYS(fstatfs), SCMP_SYS(fsync),
 };
 /* Writing to it, where something is shared for writing. */
 static const int writing[] = {
-    SCMP_SYS(pwrite64), SCMP_SYS(ftruncate), SCMP_SYS(mkdirat), SCMP_SYS(unlinkat), SCMP_SYS(renameat2),
-    SCMP_SYS(linkat),   SCMP_SYS(symlinkat), SCMP_SYS(fchmod),  __NR_fchmodat2,     SCMP_SYS(utimensat),
+    SCMP_SYS(pwrite64),  SCMP_SYS(mkdirat), SCMP_SYS(unlinkat), SCMP_SYS(renameat2), SCMP_SYS(linkat),
+    SCMP_SYS(symlinkat), SCMP_SYS(fchmod),  __NR_fchmodat2,     SCMP_SYS(utimensat),
 };
 
 static void fail(const char *what, int rc)
@@ -78,6 +78,31 @@ static void allow(scmp_filter_ctx ctx, const int *nr, size_t n)
     }
 }
 #define ALLOW(ctx, list) allow(ctx, list, sizeof list / sizeof *list)
+
+/* More processes in the sandbox: see monitor/processes.c. */
+static int allow_processes(scmp_filter_ctx ctx)
+{
+    static const int calls[] = {__NR_pidfd_open,      __NR_pidfd_getfd, SCMP_SYS(memfd_create), SCMP_SYS(readlinkat),
+                                SCMP_SYS(getdents64), __NR_close_range, SCMP_SYS(ftruncate),    SCMP_SYS(getppid)};
+    static const unsigned long ioctls[] = {SECCOMP_IOCTL_NOTIF_RECV, SECCOMP_IOCTL_NOTIF_SEND,
+                                           SECCOMP_IOCTL_NOTIF_ADDFD, 0x40082104 /* SECCOMP_IOCTL_NOTIF_SET_FLAGS */};
+    int rc = 0;
+
+    ALLOW(ctx, calls);
+    for (size_t i = 0; i < sizeof ioctls / sizeof *ioctls && rc == 0; i++)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                              SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, ioctls[i]));
+    if (rc == 0) /* the keeper: a plain fork */
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, SCMP_A0(SCMP_CMP_EQ, 0));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A2(SCMP_CMP_EQ, 16 /* THAW_SIG_KICK */));
+    if (rc == 0)
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_ADD_SEALS));
+    if (rc == 0) /* the names in a directory */
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+                              SCMP_A2(SCMP_CMP_EQ, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    return rc;
+}
 
 static void print(const char *name, scmp_filter_ctx ctx)
 {
@@ -131,6 +156,8 @@ static void emit(const char *name, int levels)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(pidfd_send_signal), 1, SCMP_A3(SCMP_CMP_EQ, 0));
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, SCMP_A1(SCMP_CMP_EQ, 9 /* SIGKILL */));
+    if (rc == 0)
+        rc = allow_processes(ctx);
     if (rc < 0)
         fail("seccomp_rule_add", rc);
     if (levels > 0)

@@ -14,6 +14,7 @@
 #define NR_OPEN 65536      /* descriptors of a process, hard limit */
 #define NR_OPEN_SOFT 1024  /* RLIMIT_NOFILE to begin with */
 #define NR_TASKS 4096      /* threads in the sandbox */
+#define NR_PROCESSES 256   /* processes in the sandbox, zombies not counted */
 #define NR_VMAS 65530      /* as vm.max_map_count */
 #define ARG_MAX (2u << 20) /* argv and envp of execve, with their pointers */
 

@@ -23,6 +23,43 @@ static u64 *tables(struct mm *mm)
     return mm->machine;
 }
 
+/* The kernel's own memory is in every address space from the start. */
+int machine_share(void) { return 0; }
+
+int machine_exec(struct mm *mm, struct mm *old)
+{
+    (void)old; /* its memory goes when it does: machine_mm_free() */
+    if (!mm->machine)
+        mm->machine = pgtable_create();
+    if (!mm->machine)
+        return -ENOMEM;
+    load(mm->machine);
+    return 0;
+}
+
+void machine_mm_free(struct mm *mm)
+{
+    if (!mm->machine)
+        return;
+    if (this_cpu.pml4 == mm->machine)
+        load(kvm_pml4);
+    pgtable_free(mm->machine);
+    mm->machine = NULL;
+}
+
+int machine_fork(struct task *t, struct mm *mm, const struct pt_regs *regs, u64 tls)
+{
+    mm->machine = pgtable_fork(tables(current->process->mm));
+    if (!mm->machine)
+        return -ENOMEM;
+    int err = machine_thread_start(t, regs, tls);
+    if (err)
+        machine_mm_free(mm);
+    else
+        thread_forked(t);
+    return err;
+}
+
 void memory_switch(struct task *t)
 {
     struct mm *mm = t->process->mm;
@@ -41,6 +78,11 @@ int machine_map_image(struct mm *mm, u64 addr, u64 len, u32 prot, u64 offset)
 {
     u64 *t = tables(mm);
     return t ? pgtable_image(t, addr, len, prot, offset) : -ENOMEM;
+}
+
+int machine_map_pages(struct mm *mm, u64 addr, u64 len, u32 prot, void *pages)
+{
+    return tables(mm) ? pgtable_common(mm->machine, addr, len, prot, pages) : -ENOMEM;
 }
 
 int machine_unmap(struct mm *mm, u64 addr, u64 len) { return mm->machine ? pgtable_clear(mm->machine, addr, len) : 0; }

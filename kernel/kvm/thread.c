@@ -294,9 +294,17 @@ void thread_resume(void)
 /* First C code of a new thread, on its own stack. */
 void thread_started(struct pt_regs *regs)
 {
+    struct thread_info *ti = thread_info();
+
     switched();
+    if (ti->forked) {
+        ti->forked = false;
+        task_begin(regs);
+    }
     trap_return(regs);
 }
+
+void thread_forked(struct task *t) { ((struct thread_info *)t->machine)->forked = true; }
 
 int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
 {

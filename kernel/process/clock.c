@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Time: the host's clocks. Monotonic time is the sandbox's own: it starts at boot and goes on after a restore. */
 #include "process.h"
-
-#define CLOCK_REALTIME 0
-#define CLOCK_MONOTONIC 1
-#define CLOCK_PROCESS_CPUTIME_ID 2
+#include "timer.h"
 
 static u64 monotonic_offset; /* guest = host + offset, modulo 2^64 */
 
@@ -29,7 +26,9 @@ u64 host_clock(int id)
 u64 machine_clock(int id)
 {
     u64 now = host_clock(id);
-    return id == CLOCK_MONOTONIC ? now + monotonic_offset : id == CLOCK_PROCESS_CPUTIME_ID ? now + cpu_offset : now;
+    if (id == CLOCK_MONOTONIC)
+        return now + monotonic_offset;
+    return id == CLOCK_PROCESS_CPUTIME_ID && thread_info()->space == &first_space ? now + cpu_offset : now;
 }
 
 u64 machine_timestamp(void) { return host_clock(CLOCK_MONOTONIC); }
@@ -54,11 +53,39 @@ void clock_thaw(void)
     cpu_offset = cpu_frozen;
 }
 
+/* The timer is the host process's that set it last. */
+static struct space *timer_space;
+static bool timer_lost;
+
+void clock_process_ends(struct space *s)
+{
+    if (timer_space != s)
+        return;
+    timer_space = NULL;
+    timer_lost = true;
+    for (u32 slot = 0; slot < NR_SLOTS; slot++) { /* one that stays sets it anew on its way */
+        struct thread_info *ti = thread_of_slot(slot);
+        if (ti && ti->task && ti->space == &first_space) {
+            machine_kick(ti->task);
+            return;
+        }
+    }
+}
+
+void clock_check(void)
+{
+    if (!timer_lost)
+        return;
+    timer_lost = false;
+    timer_rearm();
+}
+
 void machine_set_timer(u64 deadline)
 {
     struct {
         s64 interval_sec, interval_usec, sec, usec;
     } it = {0, 0, 0, 0};
+    timer_space = deadline ? thread_info()->space : NULL;
     if (deadline) {
         u64 now = machine_clock(CLOCK_MONOTONIC);
         u64 us = deadline > now ? (deadline - now + 999) / 1000 : 1;

@@ -2,11 +2,15 @@
 #include "image.h"
 
 #define HOST_rt_sigreturn 15
+#define HOST_rt_sigprocmask 14
 #define HOST_clone 56
+#define HOST_exit 60
+#define HOST_futex 202
 #define TI_KICKED 8
 #define UC_RIP 168 /* in struct host_ucontext */
 #define KSTACK_SIZE 0x10000
 #define THAW_USER_END_ADDR 0x700000000000
+#define THAW_BOOT_PARK (0x700000000000 + BOOT_PARK_OFFSET)
 
     .section .text.header, "ax"
     .quad THAW_KERNEL_MAGIC
@@ -112,7 +116,84 @@ host_clone:
     mov $HOST_clone, %eax
     syscall
     test %rax, %rax
-    jz signal_restorer
+    jz 1f
     ret
+1:  mov %rsp, %rdi
+    mov %rsp, %rbx
+    and $-16, %rsp
+    call thread_begin
+    mov %rbx, %rsp
+    jmp signal_restorer
+
+/* s64 host_clone_move(flags, parent_tid): 0 in the new process, on the same stack; the old thread touches it no more. */
+    .globl host_clone_move
+host_clone_move:
+    mov %rsi, %rdx
+    xor %esi, %esi
+    xor %r10d, %r10d
+    xor %r8d, %r8d
+    mov $HOST_clone, %eax
+    syscall
+    test %rax, %rax
+    jg 1f
+    ret
+1:  xor %edi, %edi
+    mov $HOST_exit, %eax
+    syscall
+    ud2
+
+/* void host_thread_exit(u32 *slot_word): from the store on the stack is another's. */
+    .globl host_thread_exit
+host_thread_exit:
+    mov %rdi, %rbx
+    mov $2, %edi /* SIG_SETMASK */
+    lea all_signals(%rip), %rsi
+    xor %edx, %edx
+    mov $8, %r10d
+    mov $HOST_rt_sigprocmask, %eax
+    syscall
+    movl $0, (%rbx)
+    xor %edi, %edi
+    mov $HOST_exit, %eax
+    syscall
+    ud2
+
+/*
+ * The handler of HOST_SIG_PARK, which blocks all other signals. Stacks and data are about to move: from the count on
+ * nothing is written to them. The thread that asked for it does the moving, on a stack outside (share.c).
+ */
+    .globl park_handler
+park_handler:
+    mov $THAW_BOOT_PARK, %rax
+    mov %rsp, %rcx
+    and $-KSTACK_SIZE, %rcx
+    cmp %rcx, 8(%rax)
+    je share_move
+    mov %rax, %rdi
+    lock incl 4(%rax)
+1:  cmpl $0, (%rdi)
+    jne 2f
+    xor %esi, %esi /* FUTEX_WAIT */
+    xor %edx, %edx
+    xor %r10d, %r10d
+    mov $HOST_futex, %eax
+    syscall
+    jmp 1b
+2:  ret
+
+/* void share_run_on(stack_top, fn) */
+    .globl share_run_on
+share_run_on:
+    push %rbx
+    mov %rsp, %rbx
+    mov %rdi, %rsp
+    call *%rsi
+    mov %rbx, %rsp
+    pop %rbx
+    ret
+
+    .section .rodata
+all_signals:
+    .quad -1
 
     .section .note.GNU-stack, "", @progbits

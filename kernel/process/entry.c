@@ -6,6 +6,8 @@
 
 s32 host_pid;
 
+s32 notify_fd = -1;
+
 static struct resume_context resume;
 static u64 resume_fsbase;
 
@@ -33,6 +35,8 @@ void panic(const char *fmt, ...)
     va_end(ap);
     boot->exit.code = 125;
     boot->exit.kind = THAW_EXIT_PANIC;
+    if (memory_shared)
+        monitor_tell(THAW_CALL_OVER, 0, 0);
     for (;;)
         host_syscall(HOST_exit_group, 125, 0, 0, 0, 0, 0);
 }
@@ -44,17 +48,25 @@ void machine_exit(void)
         machine_monitor_call(&call, NULL, NULL, 0);
     }
     boot->stats.t_exit_ns = host_clock(1);
+    if (thread_info()->space != &first_space)
+        monitor_tell(THAW_CALL_OVER, 0, 0);
     for (;;)
         host_syscall(HOST_exit_group, boot->exit.kind == THAW_EXIT_CODE ? boot->exit.code : 128, 0, 0, 0, 0, 0);
 }
 
-/* From here on only what monitor/filter.c allows. */
+/* From here on only what monitor/filter.c allows. New processes need the monitor's leave, which it gives through
+ * notify_fd; where the host has no such thing (another filter around us has it already) there are none. */
 static void confine(void)
 {
     struct host_sock_fprog prog = {(u16)boot->filter_len, (const char *)boot + boot->filter_off};
-    s64 err = host_syscall(HOST_prctl, 22 /* PR_SET_SECCOMP */, 2 /* SECCOMP_MODE_FILTER */, (u64)&prog, 0, 0, 0);
-    if (err)
-        panic("seccomp filter: error %ld", (long)-err);
+    s64 ret = host_syscall(HOST_seccomp, 1 /* SECCOMP_SET_MODE_FILTER */, 8 /* NEW_LISTENER */, (u64)&prog, 0, 0, 0);
+
+    if (ret < 0) {
+        s64 err = host_syscall(HOST_seccomp, 1, 0, (u64)&prog, 0, 0, 0);
+        if (err)
+            panic("seccomp filter: error %ld", (long)-err);
+    }
+    notify_fd = (s32)max(ret, (s64)-1);
 }
 
 int machine_snapshot(void)
@@ -137,6 +149,5 @@ void process_entry(struct thaw_boot *b)
     struct thread_info *ti = kstack_alloc();
     if (!ti)
         panic("no memory for the first kernel stack");
-    ti->host_tid = host_pid;
     call_on_stack((u64)ti + KSTACK_SIZE - 4096, start_first);
 }

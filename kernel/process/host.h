@@ -16,6 +16,7 @@
 #define HOST_mprotect 10
 #define HOST_munmap 11
 #define HOST_rt_sigaction 13
+#define HOST_rt_sigprocmask 14
 #define HOST_rt_sigreturn 15
 #define HOST_ioctl 16
 #define HOST_sched_yield 24
@@ -31,6 +32,8 @@
 #define HOST_exit_group 231
 #define HOST_tgkill 234
 #define HOST_ppoll 271
+#define HOST_seccomp 317
+#define HOST_memfd_create 319
 
 #define HOST_PROT_READ 1
 #define HOST_PROT_WRITE 2
@@ -47,9 +50,10 @@
 #define HOST_MADV_POPULATE_READ 22
 #define HOST_MADV_POPULATE_WRITE 23
 
-#define HOST_FUTEX_WAKE_PRIVATE 129
-#define HOST_FUTEX_WAIT_PRIVATE 128
-#define HOST_FUTEX_WAIT_BITSET_PRIVATE 137
+/* Never the private ones: what is slept on may come to be shared with other processes. */
+#define HOST_FUTEX_WAIT 0
+#define HOST_FUTEX_WAKE 1
+#define HOST_FUTEX_WAIT_BITSET 9
 
 #define HOST_SA_SIGINFO 4ul
 #define HOST_SA_RESTORER 0x04000000ul
@@ -58,8 +62,12 @@
 
 #define HOST_SIG_KICK 16 /* SIGSTKFLT, which does not queue: a thread is wanted out of user mode or out of its sleep */
 
-/* VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, PARENT_SETTID, CHILD_CLEARTID */
-#define HOST_CLONE_THREAD 0x003d0f00ul
+#define HOST_SIG_PARK 30 /* SIGPWR: a thread is to keep still while the kernel's memory is moved */
+
+/* VM, FS, FILES, SIGHAND, THREAD, SYSVSEM, SETTLS, PARENT_SETTID */
+#define HOST_CLONE_THREAD 0x001d0f00ul
+/* PARENT_SETTID, SIGCHLD */
+#define HOST_CLONE_PROCESS 0x00100011ul
 
 #define HOST_ARCH_SET_GS 0x1001
 #define HOST_ARCH_SET_FS 0x1002

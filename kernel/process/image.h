@@ -22,6 +22,7 @@ struct kernel_image {
 #endif
 
 /* Below the boot information: the stack on which the kernel starts, then room for the monitor's tables. */
+#define BOOT_PARK_OFFSET 0xf00 /* u32 go, u32 parked, u64 initiator: see share.c */
 #define BOOT_STACK_OFFSET 0x1000
 #define BOOT_STACK_END 0x4000
 #define BOOT_TABLES_OFFSET 0x4000

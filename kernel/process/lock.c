@@ -18,11 +18,11 @@ void kernel_lock(void)
         __builtin_ia32_pause();
     }
     while (__atomic_exchange_n(&lock_word, 2, __ATOMIC_ACQUIRE) != 0)
-        host_syscall(HOST_futex, (u64)&lock_word, HOST_FUTEX_WAIT_PRIVATE, 2, 0, 0, 0);
+        host_syscall(HOST_futex, (u64)&lock_word, HOST_FUTEX_WAIT, 2, 0, 0, 0);
 }
 
 void kernel_unlock(void)
 {
     if (__atomic_exchange_n(&lock_word, 0, __ATOMIC_RELEASE) == 2)
-        host_syscall(HOST_futex, (u64)&lock_word, HOST_FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+        host_syscall(HOST_futex, (u64)&lock_word, HOST_FUTEX_WAKE, 1, 0, 0, 0);
 }

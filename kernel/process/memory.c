@@ -47,7 +47,19 @@ void machine_advise_huge(struct mm *mm, u64 addr, u64 len)
     host_syscall(HOST_madvise, addr, len, HOST_MADV_HUGEPAGE, 0, 0, 0);
 }
 
-int machine_heap_grow(u64 addr, u64 len) { return machine_map_anon(NULL, addr, len, PROT_READ | PROT_WRITE); }
+int machine_map_pages(struct mm *mm, u64 addr, u64 len, u32 prot, void *pages)
+{
+    BUG_ON(!memory_shared);
+    return check(host_syscall(HOST_mmap, addr, len, (u64)host_prot(prot), HOST_MAP_SHARED | HOST_MAP_FIXED,
+                              THAW_FD_MEMORY, shared_offset((u64)pages)));
+}
+
+int machine_heap_grow(u64 addr, u64 len)
+{
+    if (memory_shared) /* it is mapped already, as far as it may ever go */
+        return len <= shared_heap_end() - addr ? 0 : -ENOMEM;
+    return machine_map_anon(NULL, addr, len, PROT_READ | PROT_WRITE);
+}
 
 const void *machine_image(void) { return boot->image_size ? (const void *)THAW_IMAGE_ADDR : NULL; }
 

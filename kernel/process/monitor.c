@@ -20,6 +20,15 @@ static s64 packet_io(int nr, size_t n)
     return r;
 }
 
+void monitor_tell(u32 op, u64 a, u64 b)
+{
+    const struct thaw_call call = {.op = op, .arg = {a, b}};
+    s64 r;
+    do
+        r = host_syscall(HOST_write, THAW_FD_CONTROL, (u64)&call, sizeof(call), 0, 0, 0);
+    while (r == -EINTR);
+}
+
 s64 machine_monitor_call(struct thaw_call *call, const void *data, void *reply, size_t reply_size)
 {
     struct wait_entry e;

@@ -8,6 +8,13 @@
 #include "machine.h"
 #include "task.h"
 
+/* A host process: one address space, with the threads of the guest processes that use it. */
+struct space {
+    s32 host_pid;
+    u32 threads;
+};
+extern struct space first_space; /* of the process that the monitor has started */
+
 /* At the bottom of each kernel stack; found by masking the stack pointer. Offsets are known to entry.S. */
 struct thread_info {
     struct task *task;
@@ -21,6 +28,9 @@ struct thread_info {
     s32 host_tid;
     u32 slot;
     u16 console_events[3]; /* for the next machine_block() */
+    struct space *space;
+    u64 tls; /* of a process's first thread that is about to begin */
+    bool begins_process;
 };
 #define TI_KICKED 8
 _Static_assert(offsetof(struct thread_info, kicked) == TI_KICKED, "entry.S knows this offset");
@@ -55,8 +65,15 @@ struct resume_context {
 };
 int resume_save(struct resume_context *ctx);
 void resume_jump(const struct resume_context *ctx, int value) __noreturn;
-/* On a new thread's stack, whose first word is the frame. */
+/* A thread or a process whose first act is thread_begin(), on a stack whose first word is its frame. */
 s64 host_clone(u64 flags, void *stack, u32 *parent_tid, u32 *child_tid, u64 tls);
+/* A copy of this process goes on with the caller's stack (0 or -errno), the calling thread ends. Signals blocked. */
+s64 host_clone_move(u64 flags, u32 *parent_tid);
+/* Gives the stack back by clearing its slot's word, and ends the thread without using it any more. */
+void host_thread_exit(u32 *slot_word) __noreturn;
+/* Handlers of HOST_SIG_PARK. */
+extern char park_handler[];
+void share_run_on(u64 stack_top, void (*fn)(void));
 
 /* ---- uaccess.S: bytes not copied ---- */
 u64 uaccess_copy(void *dst, const void *src, u64 n);
@@ -72,9 +89,25 @@ void trap_drain(void);
 /* ---- monitor.c: after a restore no call is under way ---- */
 void monitor_call_reset(void);
 
+void trap_signal(int sig, void *handler, u64 mask);
+void regs_load(struct pt_regs *r, const struct host_ucontext *uc);
+void regs_store(const struct pt_regs *r, struct host_ucontext *uc);
+
 /* ---- thread.c ---- */
+#define NR_SLOTS ((THAW_KSTACK_END - THAW_KSTACK_ADDR) / KSTACK_SLOT)
+#define SHARED_SLOTS ((u64)NR_TASKS) /* of them, once processes share their memory */
 struct thread_info *kstack_alloc(void);
 void thread_resume_first(void);
+/* The thread of slot, NULL: it is free. */
+struct thread_info *thread_of_slot(u32 slot);
+
+/* ---- share.c ---- */
+extern bool memory_shared; /* the kernel's memory is that of THAW_FD_MEMORY, common to all host processes */
+extern s32 notify_fd;      /* what seccomp(2) gave: the monitor decides with it about new processes */
+u64 shared_heap_end(void);
+u64 shared_offset(u64 addr);
+/* What the monitor is to know at once; no answer comes. */
+void monitor_tell(u32 op, u64 a, u64 b);
 
 /* ---- memory.c ---- */
 void memory_init(void);
@@ -84,8 +117,10 @@ void memory_restore(void);
 /* ---- clock.c ---- */
 u64 host_clock(int id);
 void clock_init(void);
-void clock_freeze(void); /* before a snapshot */
-void clock_thaw(void);   /* after a restore: monotonic time goes on from where it was frozen */
+void clock_freeze(void);                  /* before a snapshot */
+void clock_process_ends(struct space *s); /* its timer goes with it */
+void clock_check(void);                   /* the timer went with a process: set it anew */
+void clock_thaw(void);                    /* after a restore: monotonic time goes on from where it was frozen */
 u64 clock_to_host(u64 guest_monotonic);
 
 #endif

@@ -4,53 +4,74 @@
 
 #include "mm.h"
 
-#define NR_SLOTS ((THAW_KSTACK_END - THAW_KSTACK_ADDR) / KSTACK_SLOT)
 /* Room for the copy of a signal frame with all vector state that Linux knows. */
 #define FPU_MAX 16384u
 
-/* A slot's word holds the thread's host id and is cleared by the host when the thread is off its stack. */
-static u32 slot_tid[NR_SLOTS];
-static u32 slots_mapped;
+struct space first_space;
+
+static u32 slot_taken[NR_SLOTS]; /* a thread clears its word once it is off its stack */
+static u32 slots_used;           /* no slot from here on is taken or was ever */
+static u64 slot_mapped[NR_SLOTS / 64]; /* a bit a slot */
 
 static u64 slot_stack(u32 slot) { return THAW_KSTACK_ADDR + slot * KSTACK_SLOT + (KSTACK_SLOT - KSTACK_SIZE); }
 
+struct thread_info *thread_of_slot(u32 slot)
+{
+    if (slot >= slots_used || !__atomic_load_n(&slot_taken[slot], __ATOMIC_ACQUIRE))
+        return NULL;
+    return (struct thread_info *)slot_stack(slot);
+}
+
 struct thread_info *kstack_alloc(void)
 {
-    u32 slot = 0;
-    while (slot < NR_SLOTS && __atomic_load_n(&slot_tid[slot], __ATOMIC_ACQUIRE))
+    u32 slot = 0, limit = memory_shared ? SHARED_SLOTS : NR_SLOTS;
+    while (slot < limit && __atomic_load_n(&slot_taken[slot], __ATOMIC_ACQUIRE))
         slot++;
-    if (slot >= NR_SLOTS || slot > slots_mapped)
+    if (slot >= limit)
         return NULL;
     u64 stack = slot_stack(slot);
-    if (slot == slots_mapped) {
+    if (!(slot_mapped[slot / 64] >> (slot % 64) & 1) && !memory_shared) {
         s64 p = host_syscall(HOST_mmap, stack, KSTACK_SIZE, HOST_PROT_READ | HOST_PROT_WRITE,
                              HOST_MAP_PRIVATE | HOST_MAP_ANONYMOUS | HOST_MAP_FIXED, (u64)-1, 0);
         if (p != (s64)stack)
             return NULL;
-        slots_mapped++;
     }
-    slot_tid[slot] = 1; /* taken; the host writes the real number */
+    slot_mapped[slot / 64] |= 1ull << (slot % 64);
+    slot_taken[slot] = 1;
+    slots_used = max(slots_used, slot + 1);
     struct thread_info *ti = (struct thread_info *)stack;
     memset(ti, 0, sizeof(*ti));
     ti->slot = slot;
     return ti;
 }
 
+static void space_init_first(struct thread_info *ti)
+{
+    first_space.host_pid = ti->host_tid = host_pid;
+    first_space.threads = 1;
+    ti->space = &first_space;
+}
+
 void machine_thread_first(struct task *t)
 {
     struct thread_info *ti = thread_info();
     ti->task = t;
-    ti->host_tid = host_pid;
     t->machine = ti;
+    space_init_first(ti);
 }
 
-/* The host's thread is another after a restore. */
+/* After a restore the host's thread is another, and its stack is the only one there is. */
 void thread_resume_first(void)
 {
     struct thread_info *ti = thread_info();
-    ti->host_tid = host_pid;
     ti->kicked = 0;
-    slot_tid[ti->slot] = (u32)host_pid;
+    space_init_first(ti);
+    memory_shared = false;
+    memset(slot_taken, 0, slots_used * sizeof(slot_taken[0]));
+    memset(slot_mapped, 0, sizeof(slot_mapped));
+    slots_used = ti->slot + 1;
+    slot_taken[ti->slot] = 1;
+    slot_mapped[ti->slot / 64] = 1ull << (ti->slot % 64);
 }
 
 struct task *machine_current(void) { return thread_info()->task; }
@@ -80,12 +101,13 @@ void process_enter_first(const struct pt_regs *regs)
     enter_user(uc);
 }
 
-int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
+/* A stack with the frame from which the thread goes to user mode: *uc. NULL: none left. */
+static struct thread_info *thread_make(struct task *t, const struct pt_regs *regs, struct host_ucontext **ucp)
 {
     struct thread_info *self = thread_info();
     struct thread_info *ti = kstack_alloc();
     if (!ti)
-        return -EAGAIN;
+        return NULL;
 
     size_t fpu_size = 0;
     void *fpu = machine_fpu(&fpu_size);
@@ -100,20 +122,126 @@ int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
     }
     ti->task = t;
     t->machine = ti;
-    s64 tid = host_clone(HOST_CLONE_THREAD, uc, (u32 *)&ti->host_tid, &slot_tid[ti->slot], tls);
-    if (tid < 0) {
-        slot_tid[ti->slot] = 0;
-        t->machine = NULL;
-        return tid == -EAGAIN || tid == -ENOMEM ? (int)tid : -EAGAIN;
+    *ucp = uc;
+    return ti;
+}
+
+static int thread_failed(struct thread_info *ti, s64 err)
+{
+    ti->task->machine = NULL;
+    ti->space->threads--;
+    slot_taken[ti->slot] = 0;
+    return err == -ENOMEM ? -ENOMEM : -EAGAIN;
+}
+
+int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
+{
+    struct host_ucontext *uc;
+    struct thread_info *ti = thread_make(t, regs, &uc);
+
+    if (!ti)
+        return -EAGAIN;
+    ti->space = thread_info()->space;
+    ti->space->threads++;
+    s64 tid = host_clone(HOST_CLONE_THREAD, uc, (u32 *)&ti->host_tid, NULL, tls);
+    return tid < 0 ? thread_failed(ti, tid) : 0;
+}
+
+/* ---- processes ---- */
+
+/* A new host process; the monitor has been asked for its leave by the host's kernel. */
+static void space_report(const struct space *s) { monitor_tell(THAW_CALL_PROCESS, (u64)s->host_pid, 0); }
+
+int machine_fork(struct task *t, struct mm *mm, const struct pt_regs *regs, u64 tls)
+{
+    struct host_ucontext *uc;
+    struct space *space = kmalloc(sizeof(*space));
+    struct thread_info *ti = space ? thread_make(t, regs, &uc) : NULL;
+
+    BUG_ON(!memory_shared);
+    if (!ti) {
+        kfree(space);
+        return -EAGAIN;
     }
+    ti->space = space;
+    space->threads = 1;
+    ti->tls = tls;
+    ti->begins_process = true;
+    /* The lock is kept: the child waits for it before it does anything. */
+    s64 pid = host_clone(HOST_CLONE_PROCESS, uc, (u32 *)&ti->host_tid, NULL, 0);
+    if (pid < 0) {
+        int err = thread_failed(ti, pid);
+        kfree(space);
+        return err;
+    }
+    space->host_pid = (s32)pid;
+    space_report(space);
     return 0;
+}
+
+static void signals_block(u64 mask) { host_syscall(HOST_rt_sigprocmask, 2 /* SIG_SETMASK */, (u64)&mask, 0, 8, 0, 0); }
+
+/* Others stay in this address space: the calling task goes on in a new host process, on the same kernel stack. */
+static int space_leave(struct thread_info *ti)
+{
+    struct space *old = ti->space, *space = kmalloc(sizeof(*space));
+    s32 old_tid = ti->host_tid;
+
+    if (!space)
+        return -ENOMEM;
+    BUG_ON(!memory_shared);
+    signals_block(~0ull);
+    s64 err = host_clone_move(HOST_CLONE_PROCESS, (u32 *)&ti->host_tid);
+    if (err) {
+        ti->host_tid = old_tid;
+        signals_block(0);
+        kfree(space);
+        return err == -ENOMEM ? -ENOMEM : -EAGAIN;
+    }
+    space->host_pid = ti->host_tid;
+    space->threads = 1;
+    old->threads--;
+    ti->space = space;
+    signals_block(0);
+    space_report(space);
+    return 0;
+}
+
+int machine_exec(struct mm *mm, struct mm *old)
+{
+    struct thread_info *ti = thread_info();
+    int err = old ? 0 : space_leave(ti);
+
+    if (err)
+        return err;
+    return machine_unmap(mm, THAW_USER_START, THAW_USER_END - THAW_USER_START);
+}
+
+void machine_mm_free(struct mm *mm) {} /* the memory goes with the host's process */
+
+/* The host process that the monitor watches stays while the sandbox does, although no guest uses it any more. */
+static void __noreturn first_process_idles(void)
+{
+    kernel_unlock();
+    for (u32 never = 0;;)
+        host_syscall(HOST_futex, (u64)&never, HOST_FUTEX_WAIT, 0, 0, 0, 0);
 }
 
 void machine_thread_exit(void)
 {
+    struct thread_info *ti = thread_info();
+    struct space *space = ti->space;
+
+    ti->host_tid = 0;
+    if (!--space->threads) {
+        clock_process_ends(space);
+        if (space == &first_space)
+            first_process_idles();
+        kfree(space);
+    }
+    ti->space = NULL;
     kernel_unlock();
-    for (;;)
-        host_syscall(HOST_exit, 0, 0, 0, 0, 0, 0);
+    host_thread_exit(&slot_taken[ti->slot]);
 }
 
 void machine_block_prepare(void)
@@ -171,8 +299,8 @@ int machine_block(u64 deadline)
                 ts.nsec = (s64)(host % 1000000000u);
                 tsp = &ts;
             }
-            r = host_syscall_intr(HOST_futex, (u64)&ti->wake, HOST_FUTEX_WAIT_BITSET_PRIVATE, ti->wake_seen, (u64)tsp,
-                                  0, 0xffffffffu, &ti->kicked);
+            r = host_syscall_intr(HOST_futex, (u64)&ti->wake, HOST_FUTEX_WAIT_BITSET, ti->wake_seen, (u64)tsp, 0,
+                                  0xffffffffu, &ti->kicked);
         }
         kernel_lock();
         ti->blocked = ti->in_poll = 0;
@@ -183,6 +311,11 @@ int machine_block(u64 deadline)
     return r == -ETIMEDOUT ? -ETIMEDOUT : 0;
 }
 
+static void thread_wake(struct thread_info *ti)
+{
+    host_syscall(HOST_futex, (u64)&ti->wake, HOST_FUTEX_WAKE, 1, 0, 0, 0);
+}
+
 void machine_kick(struct task *t)
 {
     struct thread_info *ti = t->machine;
@@ -190,9 +323,16 @@ void machine_kick(struct task *t)
         return;
     __atomic_add_fetch(&ti->wake, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&ti->kicked, 1, __ATOMIC_SEQ_CST);
-    /* Always by a host signal: it may be in user mode, or in any of the host's calls. */
-    if (ti != thread_info() && ti->host_tid)
+    if (ti == thread_info() || !ti->host_tid)
+        return;
+    /* Unless it is known to sleep by a host signal: it may be in user mode, or in any of the host's calls. The filter
+     * lets only the first host process be signalled; to the others the monitor does it, who knows which are ours. */
+    if (ti->blocked && !ti->in_poll)
+        thread_wake(ti);
+    else if (ti->space == &first_space)
         host_syscall(HOST_tgkill, (u64)host_pid, (u64)ti->host_tid, HOST_SIG_KICK, 0, 0, 0);
+    else
+        monitor_tell(THAW_CALL_KICK, (u64)ti->space->host_pid, (u64)ti->host_tid);
 }
 
 void machine_wake(struct task *t)
@@ -206,7 +346,7 @@ void machine_wake(struct task *t)
     if (ti->in_poll)
         machine_kick(t);
     else
-        host_syscall(HOST_futex, (u64)&ti->wake, HOST_FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+        thread_wake(ti);
 }
 
 /* ---- FPU and segment bases ---- */

@@ -20,6 +20,7 @@
 #define SIGPIPE 13
 #define SIGALRM 14
 #define SIGTERM 15
+#define SIGCHLD 17
 #define SIGWINCH 28
 #define SIGSYS 31
 
@@ -40,7 +41,7 @@ extern const struct uaccess_entry uaccess_table[], uaccess_table_end[];
 /* Signals from outside that no thread has taken up yet; bit n-1 for signal n. Set by handlers, without the lock. */
 static u64 outside_signals;
 
-static void regs_load(struct pt_regs *r, const struct host_ucontext *uc)
+void regs_load(struct pt_regs *r, const struct host_ucontext *uc)
 {
     r->r15 = uc->r15, r->r14 = uc->r14, r->r13 = uc->r13, r->r12 = uc->r12;
     r->rbp = uc->rbp, r->rbx = uc->rbx, r->r11 = uc->r11, r->r10 = uc->r10;
@@ -50,7 +51,7 @@ static void regs_load(struct pt_regs *r, const struct host_ucontext *uc)
     r->orig_rax = (u64)-1;
 }
 
-static void regs_store(const struct pt_regs *r, struct host_ucontext *uc)
+void regs_store(const struct pt_regs *r, struct host_ucontext *uc)
 {
     uc->r15 = r->r15, uc->r14 = r->r14, uc->r13 = r->r13, uc->r12 = r->r12;
     uc->rbp = r->rbp, uc->rbx = r->rbx, uc->r11 = r->r11, uc->r10 = r->r10;
@@ -61,6 +62,7 @@ static void regs_store(const struct pt_regs *r, struct host_ucontext *uc)
 
 void trap_drain(void)
 {
+    clock_check();
     u64 set = __atomic_exchange_n(&outside_signals, 0, __ATOMIC_SEQ_CST);
     while (set) {
         int sig = __builtin_ctzll(set) + 1;
@@ -195,6 +197,9 @@ static void trap_async(int sig, struct host_siginfo *si, struct host_ucontext *u
     struct thread_info *ti = thread_info();
     struct pt_regs regs;
 
+    /* A terminal signals every host process; one of them tells the guest. */
+    if (sig != HOST_SIG_KICK && sig != SIGALRM && ti->space != &first_space)
+        return;
     if (sig != HOST_SIG_KICK)
         __atomic_fetch_or(&outside_signals, sigmask(sig), __ATOMIC_SEQ_CST);
     if (!in_kernel_text(uc->rip)) {
@@ -207,6 +212,34 @@ static void trap_async(int sig, struct host_siginfo *si, struct host_ucontext *u
         uc->rip = (u64)host_intr_eintr;
     else if (uc->rip >= (u64)signal_restorer && uc->rip < (u64)signal_restorer_end)
         uc->rip = (u64)signal_restorer;
+}
+
+void trap_signal(int sig, void *handler, u64 mask)
+{
+    struct host_sigaction sa = {
+        .handler = (u64)handler,
+        .flags = HOST_SA_SIGINFO | HOST_SA_RESTORER | HOST_SA_ONSTACK | HOST_SA_NODEFER,
+        .restorer = (u64)signal_restorer,
+        .mask = mask,
+    };
+    s64 err = host_syscall(HOST_rt_sigaction, (u64)sig, (u64)&sa, 0, 8, 0, 0);
+    if (err)
+        panic("rt_sigaction(%d): error %ld", sig, (long)-err);
+}
+
+/* The first code of a thread or process, from host_clone(). What its maker has prepared is in the frame. */
+void thread_begin(struct host_ucontext *uc);
+void thread_begin(struct host_ucontext *uc)
+{
+    struct thread_info *ti = thread_info();
+    struct pt_regs regs;
+
+    if (!ti->begins_process)
+        return;
+    machine_set_fsbase(ti->tls);
+    trap_enter(ti, &regs, uc);
+    task_begin(&regs);
+    trap_leave(ti, &regs, uc);
 }
 
 typedef void (*trap_handler)(int sig, struct host_siginfo *si, struct host_ucontext *uc);
@@ -222,14 +255,8 @@ void trap_init(void)
         {SIGINT, trap_async},   {SIGTERM, trap_async}, {SIGHUP, trap_async},        {SIGQUIT, trap_async},
         {SIGWINCH, trap_async}, {SIGUSR1, trap_async}, {SIGUSR2, trap_async},       {SIGPIPE, NULL},
     };
-    for (size_t i = 0; i < ARRAY_SIZE(traps); i++) {
-        struct host_sigaction sa = {
-            .handler = traps[i].fn ? (u64)traps[i].fn : 1 /* SIG_IGN: EPIPE tells us */,
-            .flags = HOST_SA_SIGINFO | HOST_SA_RESTORER | HOST_SA_ONSTACK | HOST_SA_NODEFER,
-            .restorer = (u64)signal_restorer,
-        };
-        s64 err = host_syscall(HOST_rt_sigaction, traps[i].sig, (u64)&sa, 0, 8, 0, 0);
-        if (err)
-            panic("rt_sigaction(%d): error %ld", traps[i].sig, (long)-err);
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(traps); i++)
+        trap_signal(traps[i].sig, traps[i].fn ? (void *)traps[i].fn : (void *)1 /* SIG_IGN: EPIPE tells us */, 0);
+    trap_signal(SIGCHLD, (void *)1 /* SIG_IGN: no host process is waited for */, 0);
+    trap_signal(HOST_SIG_PARK, park_handler, ~0ull);
 }

@@ -35,6 +35,8 @@ guest() {
 @test "signalfd, splice, tee, seals, /proc/net" { guest event_files; }
 @test "/proc and /dev show the sandbox" { guest procfs a b; }
 @test "execve" { guest exec; }
+@test "fork, vfork, posix_spawn, wait, groups, sessions, orphans, stops, pidfds" { guest processes; }
+@test "memory that processes share, and futexes in it" { guest shared_memory; }
 @test "the snapshot call is ENOSYS where none was asked for" { guest snapshot_call; }
 @test "unknown system calls are ENOSYS" { guest unknown_calls; }
 
@@ -62,6 +64,32 @@ bb() { # WORDS: stdout and status of busybox in the sandbox
     bb sh -c 'cd /tmp && echo x >f && echo y >>f && read l <f && echo $l && [ -f f ] && pwd && [ ! -e /tmp/none ]'
     is $'x\n/tmp'
     [ "$status" -eq 0 ]
+}
+
+@test "busybox: a shell's pipelines, subshells, background jobs, traps and statuses are as on the host" {
+    seq 2000 >root/numbers
+    b=$(type -P busybox) || skip "no busybox here"
+    cp "$b" root/busybox
+    cat >root/script <<'EOF'
+b=/busybox
+$b cat $N | $b grep 7 | $b sort -rn | $b head -n 3
+x=$($b seq 3 | while read i; do echo "<$i>"; done); echo "$x"
+(exit 7); echo $?
+$b false || echo failed
+$b sleep 0.2 & p=$!
+kill -0 $p && echo alive
+kill $p; wait $p; echo $?
+for i in 1 2 3; do ($b sleep 0.$i; echo $i) & done; wait; echo all
+trap 'echo trapped' USR1; kill -USR1 $$; echo after
+$b sh -c 'kill -9 $$'; echo $?
+$b none 2>/dev/null; echo $?
+echo one two | { read a c; echo "$c $a"; }
+$b yes | $b head -n 2
+exec $b echo last
+EOF
+    N=/numbers thaw exec --root root --env N -- /busybox sh /script >got
+    sed "s,=/busybox,=$b," root/script | N=$PWD/root/numbers busybox sh >want
+    cmp got want
 }
 
 @test "the root is read-only on the host: what is written goes to memory" {

@@ -158,3 +158,37 @@ sys.setrecursionlimit(20000); print(f(15000))'
 @test "time zone, locale and encodings are as natively in C.UTF-8" {
     LC_ALL=C.UTF-8 TZ=UTC same -c 'import time,sys,locale; print(time.tzname, sys.getfilesystemencoding(), sys.stdout.encoding, locale.getpreferredencoding().lower(), "é☃")'
 }
+
+@test "subprocess and os: output, input, statuses, signals, time limits, spawn, what a child shares" {
+    cat >processes.py <<'EOF'
+import os, signal, subprocess, sys, time
+py = [sys.executable, "-c"]
+r = subprocess.run(py + ["import sys; print('out', sys.argv); print('err', file=sys.stderr); sys.exit(5)", "a"], capture_output=True, text=True)
+print(r.returncode, r.stdout, r.stderr)
+print(subprocess.run(py + ["print(input().upper())"], input="text\n", capture_output=True, text=True).stdout)
+try: subprocess.run(["/none"])
+except FileNotFoundError as e: print(e)
+try: subprocess.run(py + ["while True: pass"], timeout=0.5)
+except subprocess.TimeoutExpired as e: print("timeout")
+p = subprocess.Popen(py + ["import time; print('up', flush=True); time.sleep(60)"], stdout=subprocess.PIPE)
+print(p.stdout.readline()); p.terminate(); print(p.wait())
+a = subprocess.Popen(py + ["for i in range(5): print(i)"], stdout=subprocess.PIPE)
+b = subprocess.Popen(py + ["import sys; print(sys.stdin.read().split())"], stdin=a.stdout, stdout=subprocess.PIPE)
+a.stdout.close(); print(b.communicate()[0], a.wait())
+try: os.posix_spawn("/none", ["x"], {})
+except OSError as e: print(e)
+print(os.waitstatus_to_exitcode(os.waitpid(os.posix_spawn(py[0], py + ["raise SystemExit(4)"], os.environ), 0)[1]))
+l = [1]; r, w = os.pipe()
+p = os.fork()
+if p == 0:
+    l.append(2); os.write(w, repr(l).encode()); os._exit(3)
+print(os.read(r, 99), l, os.waitpid(p, 0)[1])
+got = []
+signal.signal(signal.SIGCHLD, lambda s, f: got.append(s))
+p = os.fork()
+if p == 0: os._exit(0)
+while not got: time.sleep(0.01)
+print(got, os.waitpid(p, 0)[1])
+EOF
+    same processes.py
+}

@@ -33,7 +33,8 @@ def session(pid):
                 fields = open("/proc/%s/stat" % name).read().rsplit(")", 1)[1].split()
             except OSError:
                 continue
-            if int(fields[3]) == pid and fields[0] not in "ZX":
+            dead = fields[0] in "ZX" and int(fields[17]) <= 1  # a first thread may be dead and others not
+            if int(fields[3]) == pid and not dead:
                 found.append(int(name))
     return found
 

@@ -2,6 +2,7 @@
 """The hostile program tests/guest/escape.c: what it gets of the host is the documented list; the monitor survives it."""
 import os
 import shutil
+import subprocess
 
 from common import *
 
@@ -30,6 +31,16 @@ for word in ("sysenter", "compat", "compat_sysenter"):
     report("through %s: an i386 exit(42) does not come through" % word, [] if r.survived() and r.status != 42 else [r])
 r = escape("flood")
 report("a kernel that asks without end and never listens is stopped", [] if r.survived() and r.status in (124, 125) else [r])
+r = escape("breed")
+report("processes that hide from the kernel: no more than documented, and none outlives the sandbox",
+       [] if r.survived() and r.status == 0 and 0 < int(r.out) < 256 else [r])
+p = subprocess.Popen([THAW, "exec", "--root", root, "--", "/escape", "breed", "stay"], stdin=subprocess.DEVNULL,
+                     stdout=subprocess.PIPE, start_new_session=True)
+made = int(p.stdout.readline())
+before = len(session(p.pid))
+p.kill()
+p.wait()
+report("nor does one outlive a monitor that is killed", [] if made and before > made and gone(p.pid) else [(made, before)])
 for word, options in (("garbage", ()), ("garbage", ("-v", share + ":/mnt")), ("scribble", ())):
     each("%s%s: the monitor survives" % (word, " with a share" if options else ""), range(1, 61),
          lambda i, seed: (lambda r: None if r.survived() else r)(escape(word, str(seed), options=options, timeout="2")))

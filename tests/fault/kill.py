@@ -11,13 +11,24 @@ from common import *
 cache = os.path.join(os.environ["HOME"], ".cache/thaw/snapshots")
 
 
-def start():
-    return subprocess.Popen([THAW, "run", "-c", "import time\nwhile True: time.sleep(0.01)"], stdin=subprocess.DEVNULL,
+def start(program=None):
+    return subprocess.Popen([THAW, "run", "-c", program or "import time\nwhile True: time.sleep(0.01)"], stdin=subprocess.DEVNULL,
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
 
 
-def killed(seconds):
-    p = start()
+BREEDER = """import os, time
+def grow(depth):
+    for _ in range(3):
+        if os.fork() == 0:
+            if depth: grow(depth - 1)
+            while True: time.sleep(0.01)
+grow(1)
+while True: os.fork() or os._exit(0); os.wait(); time.sleep(0.001)
+"""
+
+
+def killed(seconds, program=None):
+    p = start(program)
     time.sleep(seconds)
     p.send_signal(signal.SIGKILL)
     p.wait()
@@ -56,6 +67,14 @@ for _ in range(count):
     if wrong:
         bad.append("after %.4f s: %s" % (t, wrong))
 report("killed restored starts leave no process", bad + half_made(), count)
+count = 500 if LONG else 30
+bad = []
+for _ in range(count):
+    t = rng.uniform(0, 0.3)
+    wrong = killed(t, BREEDER)
+    if wrong:
+        bad.append("after %.4f s: %s" % (t, wrong))
+report("killed while it makes processes, it leaves none", bad, count)
 r = Result("run", "-c", "print('well')")
 report("and the next start is well", [] if r.right(b"well\n") else [r])
 finish()

@@ -6,6 +6,7 @@
  *
  *   escape own | window | int80      print SUCCESS
  *   escape sysenter | compat | vsyscall | compat_sysenter      must not end with 42: an i386 exit(42) would have come through
+ *   escape breed [stay]      makes all the processes it can, hidden from the kernel; prints their number
  *   escape garbage SEED | flood | scribble SEED | swap      attack the monitor
  */
 #define _GNU_SOURCE
@@ -88,6 +89,9 @@ static int gates_find(void)
     return n;
 }
 
+/* The flags with which the kernel makes a process; whether it may is the monitor's word each time. */
+#define PROCESS ((long)(CLONE_PARENT_SETTID | SIGCHLD))
+
 /* ---- what the window must give ---- */
 
 static int wrong;
@@ -104,10 +108,11 @@ static void expect(const char *what, long got, int allowed)
 
 static int listed(long nr)
 {
-    static const int list[] = {SYS_rt_sigreturn, SYS_write,       SYS_read,     SYS_futex,     SYS_clock_gettime,
-                               SYS_mmap,         SYS_munmap,      SYS_mprotect, SYS_mremap,    SYS_madvise,
-                               SYS_ppoll,        SYS_ioctl,       SYS_clone,    SYS_tgkill,    SYS_setitimer,
-                               SYS_arch_prctl,   SYS_sched_yield, SYS_exit,     SYS_exit_group};
+    static const int list[] = {SYS_rt_sigreturn, SYS_write,       SYS_read,     SYS_futex,      SYS_clock_gettime,
+                               SYS_mmap,         SYS_munmap,      SYS_mprotect, SYS_mremap,     SYS_madvise,
+                               SYS_ppoll,        SYS_ioctl,       SYS_clone,    SYS_tgkill,     SYS_setitimer,
+                               SYS_arch_prctl,   SYS_sched_yield, SYS_exit,     SYS_exit_group, SYS_rt_sigprocmask,
+                               SYS_memfd_create};
 
     for (size_t i = 0; i < sizeof list / sizeof *list; i++)
         if (list[i] == nr)
@@ -138,11 +143,11 @@ static void window_list(void)
     NO(SYS_write, 0x100000005, p, 0, 0, 0, 0);
     NO(SYS_read, 0x7fffffff, p, 0, 0, 0, 0);
     for (long op = 0; op < 512; op++) {
-        if (op == FUTEX_WAIT_PRIVATE || op == FUTEX_WAKE_PRIVATE || op == FUTEX_WAIT_BITSET_PRIVATE)
+        if (op == FUTEX_WAIT || op == FUTEX_WAKE || op == FUTEX_WAIT_BITSET)
             continue;
         NO(SYS_futex, w, op, 1, 0, 0, 0);
     }
-    YES(SYS_futex, w, FUTEX_WAKE_PRIVATE, 1, 0, 0, 0);
+    YES(SYS_futex, w, FUTEX_WAKE, 1, 0, 0, 0);
     for (long c = 0; c < 12; c++)
         YES(SYS_clock_gettime, c, p, 0, 0, 0, 0);
     NO(SYS_clock_gettime, 12, p, 0, 0, 0, 0);
@@ -154,7 +159,9 @@ static void window_list(void)
     for (long fd = 0; fd < 64; fd++) {
         if (fd != THAW_FD_IMAGE)
             NO(SYS_mmap, p, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
-        NO(SYS_mmap, p, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+        if (fd != THAW_FD_MEMORY)
+            NO(SYS_mmap, p, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
+        NO(SYS_mmap, 0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         NO(SYS_mmap, 0, 4096, PROT_READ, MAP_PRIVATE, fd, 0);
     }
     for (int bit = 0; bit < 32; bit++) {
@@ -194,12 +201,17 @@ static void window_list(void)
             NO(SYS_ioctl, fd, ioctls[i] | 1l << 32, p, 0, 0, 0);
         }
     const long thread = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM |
-                        CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+                        CLONE_SETTLS | CLONE_PARENT_SETTID;
     for (int bit = 0; bit < 32; bit++)
         NO(SYS_clone, thread ^ (long)(1u << bit), p + 4096, p, p, 0, 0);
-    NO(SYS_clone, SIGCHLD, 0, 0, 0, 0, 0);
+    for (int bit = 0; bit < 32; bit++)
+        NO(SYS_clone, PROCESS ^ (long)(1u << bit), 0, p, 0, 0, 0);
+    NO(SYS_clone, PROCESS | 1l << 32, 0, p, 0, 0, 0);
+    NO(SYS_memfd_create, p, 1, 0, 0, 0, 0);
+    NO(SYS_memfd_create, p, 4, 0, 0, 0, 0);
+    YES(SYS_rt_sigprocmask, 0, 0, 0, 8, 0, 0);
     for (long sig = 0; sig < 66; sig++) {
-        if (sig != 16)
+        if (sig != 16 && sig != SIGPWR)
             NO(SYS_tgkill, pid, pid, sig, 0, 0, 0);
         NO(SYS_tgkill, 1, 1, sig, 0, 0, 0);
         NO(SYS_tgkill, pid - 1, pid - 1, sig, 0, 0, 0);
@@ -399,6 +411,48 @@ static int try_int80(void)
     return wrong ? 1 : success();
 }
 
+/* ---- processes behind the monitor's back ---- */
+
+static char breed_stack[4096] __attribute__((aligned(16)));
+
+static void idle(void)
+{
+    for (;;)
+        window(SYS_ppoll, 0, 0, 0, 0, 0, 0);
+}
+
+/* As many as it gets, none of which its kernel knows or tells of; every other one hides behind a dead first thread. */
+static int try_breed(int stay)
+{
+    int made = 0, word;
+
+    gates_find();
+    signal(SIGSEGV, SIG_DFL);
+    pid_t pid = fork(); /* the first is made in the proper way: only then is anybody asked */
+    if (pid == 0)
+        _exit(0);
+    for (int i = 0; i < 600; i++) {
+        long r = window(SYS_clone, PROCESS, 0, (long)&word, 0, 0, 0);
+        if (r == 0) {
+            if (i % 2)
+                idle();
+            void **top = (void **)(breed_stack + sizeof breed_stack - 64);
+            *top = (void *)idle;
+            window(SYS_clone,
+                   CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM | CLONE_SETTLS |
+                       CLONE_PARENT_SETTID,
+                   (long)top, (long)&word, 0, 0, 0);
+            window(SYS_exit, 0, 0, 0, 0, 0, 0);
+        }
+        made += r > 0;
+    }
+    printf("%d\n", made);
+    fflush(stdout);
+    while (stay)
+        pause();
+    return 0;
+}
+
 /* ---- gates that end the program, as a rule ---- */
 
 static int try_sysenter(void)
@@ -539,6 +593,8 @@ int main(int argc, char **argv)
         return try_compat(1);
     if (!strcmp(what, "vsyscall"))
         return try_vsyscall();
+    if (!strcmp(what, "breed"))
+        return try_breed(argc > 2);
     if (!strcmp(what, "garbage"))
         return try_garbage(seed);
     if (!strcmp(what, "flood"))

@@ -53,7 +53,8 @@ static void expect(const char *what, long nr, long got, long want)
 }
 
 /* The kernel's own, in no particular order. */
-static const short allowed[] = {0, 1, 7 + 264, 9, 10, 11, 15, 16, 24, 25, 28, 38, 56, 60, 158, 202, 228, 231, 234};
+static const short allowed[] = {0,  1,  7 + 264, 9,  10,  11,  14,  15,  16,  24, 25,
+                                28, 38, 56,      60, 158, 202, 228, 231, 234, 319};
 
 /* uretprobe and uprobe: newer hosts let them past every filter. All they do outside a probe is to raise SIGILL. */
 static int is_probe(long nr) { return nr == 335 || nr == 336; }
@@ -76,6 +77,9 @@ static const struct {
     {"write to the image", 1, {4, 0, 0}},
     {"write to another descriptor", 1, {77, 0, 0}},
     {"shared memory", 9, {0, 4096, 3, 0x31, -1, 0}},
+    {"shared memory where the host likes", 9, {0, 4096, 3, 0x01, 7, 0}},
+    {"a shared mapping of stdin", 9, {0x10000, 4096, 1, 0x11, 0, 0}},
+    {"a private mapping of the shared memory", 9, {0x10000, 4096, 1, 0x12, 7, 0}},
     {"a mapping where the host likes", 9, {0, 4096, 3, 0x22, -1, 0}},
     {"a shared mapping of the image", 9, {0x10000, 4096, 1, 0x11, 4, 0}},
     {"a mapping of stdin", 9, {0x10000, 4096, 1, 0x12, 0, 0}},
@@ -88,11 +92,16 @@ static const struct {
     {"ioctl TIOCSTI", 16, {0, 0x5412, 0, 0, 0, 0}},
     {"ioctl TIOCLINUX", 16, {0, 0x541c, 0, 0, 0, 0}},
     {"ioctl on the control socket", 16, {3, 0x5401, 0, 0, 0, 0}},
-    {"fork", 56, {17, 0, 0, 0, 0, 0}},
+    {"fork without a word for its number", 56, {17, 0, 0, 0, 0, 0}},
     {"vfork", 56, {0x4111, 0, 0, 0, 0, 0}},
+    {"a child of its parent", 56, {0x108011, 0, 0, 0, 0, 0}},
+    {"a process with the same files", 56, {0x100411, 0, 0, 0, 0, 0}},
+    {"a process that tells nobody of its end", 56, {0x100000, 0, 0, 0, 0, 0}},
+    {"a memory file with flags", 319, {0, 2, 0, 0, 0, 0}},
     {"a new user namespace", 56, {0x10000011, 0, 0, 0, 0, 0}},
     {"a thread with a parent of its choice", 56, {0x3d8f00, 0, 0, 0, 0, 0}},
     {"futex with another operation", 202, {0, 3, 0, 0, 0, 0}},
+    {"a private futex", 202, {0, 128, 0, 0, 0, 0}},
     {"tgkill of another process", 234, {1, 1, 16, 0, 0, 0}},
     {"tgkill with another signal", 234, {0, 0, 9, 0, 0, 0}},
     {"setitimer of another kind", 38, {1, 0, 0, 0, 0, 0}},

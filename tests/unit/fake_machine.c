@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fake_machine.h"
+#include "task_impl.h"
 
 #define WEAK __attribute__((weak))
 
@@ -454,6 +455,8 @@ WEAK struct wait_queue signalfd_wait = {LIST_HEAD_INIT(signalfd_wait.head)};
 WEAK int signal_dequeue(struct task *t, sigset_t set, struct siginfo *info) { return 0; }
 WEAK int signal_send_process(struct process *p, int sig, const struct siginfo *info) { return 0; }
 WEAK struct process *process_by_pid(pid_t pid) { return pid == first.pid ? &first : NULL; }
+WEAK struct process *process_or_zombie(pid_t pid) { return process_by_pid(pid); }
+WEAK void process_notify_parent(struct process *p, int code, int status) {}
 WEAK u32 task_count(void) { return first.nr_threads; }
 
 struct timespec_user {

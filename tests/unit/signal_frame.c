@@ -45,6 +45,7 @@ void *machine_fpu(size_t *size)
 }
 void machine_reset_fpu(void) { fpu_reset = true; }
 bool mm_fault(u64 addr, bool write) { return false; }
+bool mm_fault_beyond_file(u64 addr) { return false; }
 void posix_timer_delivered(struct posix_timer *pt, struct siginfo *info) {}
 void process_end(struct process *p, int status)
 {

@@ -66,6 +66,20 @@ struct files *files_clone(struct files *old)
     return files;
 }
 
+int files_unshare(struct files **files)
+{
+    struct files *own;
+
+    if ((*files)->refs == 1)
+        return 0;
+    own = files_clone(*files);
+    if (!own)
+        return -ENOMEM;
+    files_put(*files);
+    *files = own;
+    return 0;
+}
+
 void files_get(struct files *files) { files->refs++; }
 
 static bool cloexec_test(const struct files *files, u32 fd) { return files->cloexec[fd / 64] >> (fd % 64) & 1; }

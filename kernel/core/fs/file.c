@@ -382,3 +382,5 @@ bool dir_emit_dots(struct file *f, struct dir_context *ctx, u64 *pos)
     }
     return true;
 }
+
+int file_truncate(struct file *f, u64 size) { return inode_truncate(f->inode, size); }

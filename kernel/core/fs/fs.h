@@ -68,6 +68,11 @@ struct file_operations {
     /* Where the file's bytes [off, off+len) lie in the root image, for mapping; false: they have to be copied.
      * off is page-aligned. */
     bool (*map_image)(struct file *f, u64 off, u64 len, u64 *image_offset);
+    /* Mappings that share the file's pages. page: the one at index, in the kernel's heap, made if it is not there;
+     * ERR_PTR. mapped: one comes (1) or goes (-1); while there is any no page goes back to the heap; 0 asks whether
+     * there can be one. NULL, both: no such mappings. */
+    void *(*page)(struct file *f, u64 index);
+    bool (*mapped)(struct file *f, int change);
     int (*fallocate)(struct file *f, u32 mode, u64 off, u64 len); /* NULL: -EOPNOTSUPP */
 };
 
@@ -93,6 +98,9 @@ ssize_t file_pread(struct file *f, void *buf, size_t n, u64 off);
 int file_stat(struct file *f, struct kstat *st);
 /* Absolute path of an open file into buf; its length or -errno. */
 ssize_t file_path(struct file *f, char *buf, size_t size);
+int file_truncate(struct file *f, u64 size); /* 0 or -errno */
+/* A file without a name, as memfd_create(2) makes it; name as in /proc/PID/maps. ERR_PTR. */
+struct file *tmpfs_memfd(const char *name, u32 flags, mode_t mode);
 /* X_OK on a regular file, as execve wants it: 0 or -errno. */
 int file_may_exec(struct file *f);
 
@@ -102,6 +110,7 @@ struct files *files_create(void);
 struct files *files_clone(struct files *old); /* fork */
 void files_get(struct files *fs);
 void files_put(struct files *fs);
+int files_unshare(struct files **files); /* execve: replaces a table that others use by a copy; 0 or -ENOMEM */
 void files_close_on_exec(struct files *fs);
 struct file *fd_get(int fd); /* with a reference; NULL: EBADF */
 int fd_install(struct file *f, bool cloexec,

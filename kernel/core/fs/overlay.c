@@ -894,7 +894,24 @@ static const struct inode_operations ovl_dir_iops = {
     .setattr = ovl_setattr,
     .open = ovl_dir_open,
 };
+static void *ovl_page(struct file *f, u64 index)
+{
+    struct file up = ovl_upper_file(f);
+    return up.op->page(&up, index);
+}
+
+/* Only a copy has pages of its own; the image's are mapped as they are. */
+static bool ovl_mapped(struct file *f, int change)
+{
+    if (!ovl(f->inode)->upper)
+        return false;
+    struct file up = ovl_upper_file(f);
+    return up.op->mapped(&up, change);
+}
+
 static const struct file_operations ovl_file_fops = {
+    .page = ovl_page,
+    .mapped = ovl_mapped,
     .read = ovl_read,
     .write = ovl_write,
     .llseek = ovl_llseek,

@@ -21,7 +21,7 @@
 static struct process *ref_process(const struct pseudo_ref *ref)
 {
     struct task *t = task_by_tid(ref->pid);
-    struct process *p = process_by_pid(ref->pid);
+    struct process *p = process_or_zombie(ref->pid);
 
     return p ? p : t ? t->process : NULL;
 }
@@ -383,7 +383,7 @@ static int maps_show(struct seq *s, const struct pseudo_ref *ref)
 
 static char task_state(const struct process *p, const struct task *t)
 {
-    return p->zombie ? 'Z' : t == current || !t || !t->waiting ? 'R' : 'S';
+    return p->zombie ? 'Z' : p->stopped ? 'T' : t == current || !t || !t->waiting ? 'R' : 'S';
 }
 
 /* Signals that are ignored, that have a handler. */
@@ -459,9 +459,10 @@ static int status_show(struct seq *s, const struct pseudo_ref *ref)
 
     if (!p)
         return -ESRCH;
-    seq_printf(s, "Name:\t%.16s\nUmask:\t%04o\nState:\t%c (%s)\n", t ? t->comm : "", p->fs ? fs_get_umask(p->fs) : 0,
-               state,
+    seq_printf(s, "Name:\t%.16s\nUmask:\t%04o\nState:\t%c (%s)\n", t ? t->comm : p->comm,
+               p->fs ? fs_get_umask(p->fs) : 0, state,
                state == 'Z'   ? "zombie"
+               : state == 'T' ? "stopped"
                : state == 'R' ? "running"
                               : "sleeping");
     seq_printf(s, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", p->pid, t ? t->tid : p->pid, p->ppid);
@@ -507,7 +508,7 @@ static int stat_show(struct seq *s, const struct pseudo_ref *ref)
     if (t == current)
         cpu = machine_clock(ref->pid == ref->tid ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_THREAD_CPUTIME_ID);
     seq_printf(s, "%d (%.16s) %c %d %d %d 0 -1 4194304 0 0 0 0 %llu 0 0 0 %d %d %u 0 %llu %llu %llu %llu ",
-               t ? t->tid : p->pid, t ? t->comm : "", task_state(p, t), p->ppid, p->pgid, p->sid,
+               t ? t->tid : p->pid, t ? t->comm : p->comm, task_state(p, t), p->ppid, p->pgid, p->sid,
                (unsigned long long)(cpu / TICK_NS), 20 + p->nice, p->nice, p->nr_threads,
                (unsigned long long)(p->start_time / TICK_NS), (unsigned long long)sz.total,
                (unsigned long long)(sz.resident >> PAGE_SHIFT), (unsigned long long)p->rlimit[RLIMIT_RSS].cur);

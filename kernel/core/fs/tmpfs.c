@@ -24,6 +24,12 @@ struct tmpfs_entry {
     char name[];
 };
 
+/* A page that is no part of its file any more, but may still be mapped. */
+struct orphan {
+    struct orphan *next;
+    void *page;
+};
+
 struct tmpfs_node {
     struct tmpfs_note note;
     bool linkable; /* made by O_TMPFILE: may be given its first name */
@@ -31,6 +37,8 @@ struct tmpfs_node {
         struct { /* a radix tree of pages; height 0: root is the only page */
             void *root;
             u32 height;
+            u32 mapped;             /* mappings that share the pages */
+            struct orphan *orphans; /* pages that were cut off meanwhile */
         } file;
         struct {
             struct list_head entries;
@@ -88,6 +96,26 @@ static void tmpfs_page_free(struct inode *inode, void *page)
 {
     page_free(page, 1);
     tmpfs_uncharge(inode, 1);
+}
+
+/* Off the file. False: no memory to remember it by, it stays, emptied. */
+static bool tmpfs_page_drop(struct inode *inode, void *page)
+{
+    struct tmpfs_node *node = tmpfs_node(inode);
+    struct orphan *o;
+
+    if (!node->file.mapped) {
+        tmpfs_page_free(inode, page);
+        return true;
+    }
+    o = kmalloc(sizeof(*o));
+    if (!o) {
+        memset(page, 0, PAGE_SIZE);
+        return false;
+    }
+    *o = (struct orphan){node->file.orphans, page};
+    node->file.orphans = o;
+    return true;
 }
 
 static bool radix_covers(const struct tmpfs_node *node, u64 index)
@@ -152,7 +180,8 @@ static void radix_drop(struct inode *inode, void **slot, u32 level, u64 base, u6
     if (!*slot)
         return;
     if (level == 0) {
-        tmpfs_page_free(inode, *slot);
+        if (!tmpfs_page_drop(inode, *slot))
+            return;
         inode->blocks -= PAGE_SIZE / 512;
         *slot = NULL;
         return;
@@ -786,6 +815,27 @@ static ssize_t tmpfs_readlink(struct inode *inode, char *buf, size_t size)
 
 static int tmpfs_fsync(struct file *f) { return 0; }
 
+static void *tmpfs_file_page(struct file *f, u64 index)
+{
+    int error;
+    void *page = tmpfs_page_make(f->inode, index, &error);
+    return page ? page : ERR_PTR(error);
+}
+
+static bool tmpfs_mapped(struct file *f, int change)
+{
+    struct tmpfs_node *node = tmpfs_node(f->inode);
+
+    node->file.mapped += (u32)change;
+    while (!node->file.mapped && node->file.orphans) {
+        struct orphan *o = node->file.orphans;
+        node->file.orphans = o->next;
+        tmpfs_page_free(f->inode, o->page);
+        kfree(o);
+    }
+    return true;
+}
+
 static const struct inode_operations tmpfs_file_iops = {.truncate = tmpfs_truncate, .setattr = tmpfs_setattr};
 static const struct inode_operations tmpfs_link_iops = {.readlink = tmpfs_readlink, .setattr = tmpfs_setattr};
 static const struct inode_operations tmpfs_special_iops = {.setattr = tmpfs_setattr};
@@ -806,6 +856,8 @@ static const struct file_operations tmpfs_file_fops = {
     .llseek = tmpfs_llseek,
     .fallocate = tmpfs_fallocate,
     .fsync = tmpfs_fsync,
+    .page = tmpfs_file_page,
+    .mapped = tmpfs_mapped,
 };
 static const struct file_operations tmpfs_dir_fops = {.iterate = tmpfs_iterate, .fsync = tmpfs_fsync};
 

@@ -143,7 +143,5 @@ struct tmpfs_note {
     bool opaque;           /* a directory that hides the lower one of its name */
 };
 struct tmpfs_note *tmpfs_note(struct inode *inode);
-/* A file with these bytes for memfd_create. */
-struct file *tmpfs_memfd(const char *name, u32 flags, mode_t mode);
 
 #endif

@@ -7,6 +7,29 @@
 
 /* Anonymous memory above this size is charged piece by piece, when it is written. */
 #define LAZY_MIN COMMIT_CHUNK
+#define FAULT_CHUNK (256ul << 10) /* of a shared mapping, what one fault brings in */
+#define O_RDWR 2u
+
+/* A record of a mapping comes to be, or goes: what it holds of its file. */
+static void vma_get(const struct vma *v)
+{
+    if (!v->file)
+        return;
+    file_get(v->file);
+    if (v->flags & VMA_PAGES)
+        v->file->op->mapped(v->file, 1);
+}
+
+static void vma_put(const struct vma *v)
+{
+    if (!v->file)
+        return;
+    if (v->flags & VMA_PAGES)
+        v->file->op->mapped(v->file, -1);
+    file_put(v->file);
+}
+
+static bool file_has_pages(struct file *f) { return f->op->mapped && f->op->mapped(f, 0); }
 
 struct mm *mm_create(void)
 {
@@ -18,6 +41,27 @@ struct mm *mm_create(void)
     return mm;
 }
 
+struct mm *mm_fork(const struct mm *old)
+{
+    struct mm *mm = kmalloc(sizeof(*mm));
+
+    if (!mm)
+        return NULL;
+    *mm = *old;
+    mm->refs = 1;
+    mm->machine = NULL;
+    mm->cap_vmas = max(old->nr_vmas, 1u);
+    mm->vmas = kmalloc(mm->cap_vmas * sizeof(*mm->vmas));
+    if (!mm->vmas) {
+        kfree(mm);
+        return NULL;
+    }
+    memcpy(mm->vmas, old->vmas, old->nr_vmas * sizeof(*mm->vmas));
+    for (u32 i = 0; i < mm->nr_vmas; i++)
+        vma_get(&mm->vmas[i]);
+    return mm;
+}
+
 void mm_get(struct mm *mm) { mm->refs++; }
 
 void mm_put(struct mm *mm)
@@ -25,10 +69,18 @@ void mm_put(struct mm *mm)
     if (--mm->refs)
         return;
     for (u32 i = 0; i < mm->nr_vmas; i++)
-        if (mm->vmas[i].file)
-            file_put(mm->vmas[i].file);
+        vma_put(&mm->vmas[i]);
+    machine_mm_free(mm);
     kfree(mm->vmas);
     kfree(mm);
+}
+
+bool mm_has_pages(const struct mm *mm)
+{
+    for (u32 i = 0; i < mm->nr_vmas; i++)
+        if (mm->vmas[i].flags & VMA_PAGES)
+            return true;
+    return false;
 }
 
 /* Index of the first vma that ends above addr. */
@@ -88,8 +140,7 @@ static void vma_split(struct mm *mm, u32 i, u64 addr)
     right.start = addr;
     right.pgoff += skip;
     right.image_offset += skip;
-    if (right.file)
-        file_get(right.file);
+    vma_get(&right);
     mm->vmas[i].end = addr;
     vma_insert_at(mm, i + 1, &right);
 }
@@ -110,8 +161,7 @@ static void vma_merge(struct mm *mm, u32 i) /* with its right neighbour, if they
         mm->vmas[i + 1].start == mm->start_brk)
         return;
     mm->vmas[i].end = mm->vmas[i + 1].end;
-    if (mm->vmas[i + 1].file)
-        file_put(mm->vmas[i + 1].file);
+    vma_put(&mm->vmas[i + 1]);
     vma_remove_at(mm, i + 1);
 }
 
@@ -137,8 +187,7 @@ static void vma_erase(struct mm *mm, u64 start, u64 end)
         if (mm->vmas[i].end > end)
             vma_split(mm, i, end);
         mm->total_vm -= mm->vmas[i].end - mm->vmas[i].start;
-        if (mm->vmas[i].file)
-            file_put(mm->vmas[i].file);
+        vma_put(&mm->vmas[i]);
         vma_remove_at(mm, i);
     }
 }
@@ -222,6 +271,10 @@ static int map_file(struct mm *mm, struct vma *v, u64 size, u64 *copy)
     int err = 0;
 
     *copy = 0;
+    if ((v->flags & VMA_SHARED) && file_has_pages(v->file)) {
+        v->flags |= VMA_PAGES;
+        return machine_map_anon(mm, v->start, len, PROT_NONE);
+    }
     if (in_file < len) /* behind the file's end nothing can be reached */
         err = machine_map_anon(mm, v->start + in_file, len - in_file, PROT_NONE);
     if (err || !in_file)
@@ -230,14 +283,14 @@ static int map_file(struct mm *mm, struct vma *v, u64 size, u64 *copy)
         v->flags |= VMA_IMAGE;
         return machine_map_image(mm, v->start, in_file, v->prot, v->image_offset);
     }
-    if (v->flags & VMA_SHARED)
-        return -ENODEV;
+    if ((v->flags & VMA_SHARED) && (v->prot & PROT_WRITE))
+        return -ENODEV; /* of a host share: there is no page cache that both sides share */
     v->flags |= VMA_WRITTEN;
     *copy = in_file;
     return machine_map_anon(mm, v->start, in_file, PROT_READ | PROT_WRITE);
 }
 
-s64 mm_mmap(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off)
+static s64 map_any(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off)
 {
     struct mm *mm = current->process->mm;
     bool shared = (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
@@ -269,8 +322,6 @@ s64 mm_mmap(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off)
         if (!addr)
             return -ENOMEM;
     }
-    if (file && shared && (prot & PROT_WRITE))
-        return -ENODEV; /* shared writable file pages need a page cache that processes share */
     /* More than there is at all is refused, as Linux's heuristic overcommit does; anything less is only counted when
      * it is used, and then it is the OOM killer's. */
     if (!file && (prot & PROT_WRITE) && !(flags & MAP_NORESERVE) && len > machine_boot()->memory_limit)
@@ -298,8 +349,7 @@ s64 mm_mmap(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off)
         machine_unmap(mm, addr, len);
         return err;
     }
-    if (file)
-        file_get(file);
+    vma_get(&v);
     vma_insert(mm, &v);
     if (copy) { /* may wait for the monitor: the mapping is on record by now */
         err = copy_in(file, addr, copy, off);
@@ -310,6 +360,37 @@ s64 mm_mmap(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off)
         }
     }
     return (s64)addr;
+}
+
+/* Memory that processes are to share is a file without a name, as in Linux. */
+static s64 map_shared_anon(u64 addr, u64 len, u32 prot, u32 flags)
+{
+    struct file *f = tmpfs_memfd("/dev/zero", O_RDWR, 0600);
+    s64 ret;
+
+    if (IS_ERR(f))
+        return PTR_ERR(f);
+    ret = file_truncate(f, len > THAW_USER_END ? 0 : page_align(len));
+    if (!ret)
+        ret = map_any(addr, len, prot, flags, f, 0);
+    file_put(f);
+    return ret;
+}
+
+s64 mm_mmap(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u64 off)
+{
+    bool shared = (flags & MAP_TYPE) == MAP_SHARED || (flags & MAP_TYPE) == MAP_SHARED_VALIDATE;
+
+    if (!shared || (file && !file_has_pages(file)))
+        return map_any(addr, len, prot, flags, file, off);
+    /* Pages that are mapped more than once have to lie in memory that can be: first, since others may run meanwhile.
+     * Where there is none there are no other processes either. */
+    int err = machine_share();
+    if (err && file)
+        return -ENODEV;
+    if (!file && !err && len && (prot & PROT_WRITE) && !(flags & MAP_NORESERVE) && len > machine_boot()->memory_limit)
+        return -ENOMEM;
+    return file || err ? map_any(addr, len, prot, flags, file, off) : map_shared_anon(addr, len, prot, flags);
 }
 
 int mm_munmap(struct mm *mm, u64 addr, u64 len)
@@ -365,7 +446,12 @@ int mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
             flags |= VMA_WRITTEN;
         if (vma_is_lazy(prot, flags, v->file, vlen))
             flags |= VMA_LAZY;
-        err = machine_protect(mm, v->start, vlen, flags & VMA_LAZY ? prot & ~PROT_WRITE : prot);
+        if ((flags & (VMA_SHARED | VMA_PAGES | VMA_IMAGE)) == VMA_SHARED && v->file && (prot & PROT_WRITE))
+            err = -EACCES;          /* a copy */
+        else if (flags & VMA_PAGES) /* from now on by faults */
+            err = machine_map_anon(mm, v->start, vlen, PROT_NONE);
+        else
+            err = machine_protect(mm, v->start, vlen, flags & VMA_LAZY ? prot & ~PROT_WRITE : prot);
         if (err == -ENOMEM && prot & PROT_WRITE)
             err = out_of_memory();
         if (!err) {
@@ -380,6 +466,54 @@ int mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
     return err;
 }
 
+/* Pages of the file around addr, of a mapping that processes share. */
+static bool fault_pages(struct mm *mm, const struct vma *v, u64 addr, bool write)
+{
+    struct kstat st;
+    u64 start = max(v->start, round_down(addr, FAULT_CHUNK)),
+        end = min(v->end, round_down(addr, FAULT_CHUNK) + FAULT_CHUNK);
+
+    if (!(v->prot & (write ? PROT_WRITE : PROT_READ | PROT_WRITE | PROT_EXEC)) || file_stat(v->file, &st))
+        return false;
+    u64 size = page_align((u64)st.st_size), in_file = size > v->pgoff ? min(size - v->pgoff, v->end - v->start) : 0;
+    end = min(end, v->start + in_file);
+    if (addr >= end)
+        return false;
+    for (u64 pos = start, run = start; pos < end;) {
+        char *page = v->file->op->page(v->file, (v->pgoff + (pos - v->start)) >> PAGE_SHIFT), *first = page;
+        if (IS_ERR(page)) {
+            if (pos > addr)
+                return true;
+            if (pos < round_down(addr, PAGE_SIZE)) { /* not what was asked for: see to that alone */
+                pos = run = round_down(addr, PAGE_SIZE);
+                continue;
+            }
+            out_of_memory();
+            return true;
+        }
+        /* As many as lie side by side go in at once. */
+        for (run = pos, pos += PAGE_SIZE; pos < end; pos += PAGE_SIZE) {
+            char *next = v->file->op->page(v->file, (v->pgoff + (pos - v->start)) >> PAGE_SHIFT);
+            if (next != page + PAGE_SIZE)
+                break;
+            page = next;
+        }
+        if (machine_map_pages(mm, run, pos - run, v->prot, first))
+            return false;
+    }
+    return true;
+}
+
+bool mm_fault_beyond_file(u64 addr)
+{
+    struct vma *v = mm_find_vma(current->process->mm, addr);
+    struct kstat st;
+
+    if (!v || v->start > addr || !v->file || v->prot == PROT_NONE || file_stat(v->file, &st))
+        return false;
+    return v->pgoff + (addr - v->start) >= page_align((u64)st.st_size);
+}
+
 /* A fault at addr: true if the access can be tried again, or if the process is being killed for want of memory. */
 bool mm_fault(u64 addr, bool write)
 {
@@ -387,6 +521,8 @@ bool mm_fault(u64 addr, bool write)
     struct mm *mm = p->mm;
     struct vma *v = mm ? mm_find_vma(mm, addr) : NULL;
 
+    if (v && v->start <= addr && (v->flags & VMA_PAGES))
+        return fault_pages(mm, v, addr, write);
     if (!v || v->start > addr || !write || !(v->prot & PROT_WRITE) || !(v->flags & VMA_LAZY))
         return false;
     u64 start = max(v->start, round_down(addr, COMMIT_CHUNK));
@@ -445,20 +581,26 @@ static s64 remap_move(struct mm *mm, u64 old, u64 old_len, u64 new_len, u64 new_
     if (!vma_reserve(mm, 4))
         return -ENOMEM;
     vma_erase(mm, new_addr, new_addr + new_len);
-    if (new_len > keep) {
+    if (v.flags & VMA_PAGES) {
+        int err = machine_map_anon(mm, new_addr, new_len, PROT_NONE);
+        if (err)
+            return err;
+    } else if (new_len > keep) {
         int err =
             machine_map_anon(mm, new_addr + keep, new_len - keep, v.flags & VMA_LAZY ? v.prot & ~PROT_WRITE : v.prot);
         if (err)
             return err;
     }
-    if (v.flags & VMA_LAZY ? !remap_pieces(mm, old, new_addr, keep) : machine_remap(mm, old, keep, new_addr, keep) != 0)
+    if (v.flags & VMA_PAGES) {
+        /* by faults */
+    } else if (v.flags & VMA_LAZY ? !remap_pieces(mm, old, new_addr, keep)
+                                  : machine_remap(mm, old, keep, new_addr, keep) != 0)
         return -ENOMEM;
     v.start = new_addr;
     v.end = new_addr + new_len;
     v.pgoff = v.file ? v.pgoff + skip : 0;
     v.image_offset += v.flags & VMA_IMAGE ? skip : 0;
-    if (v.file)
-        file_get(v.file);
+    vma_get(&v);
     vma_erase(mm, old, old + old_len);
     machine_unmap(mm, old, old_len);
     vma_insert(mm, &v);
@@ -482,7 +624,7 @@ s64 mm_mremap(u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr)
     struct vma *v = mm_find_vma(mm, old);
     if (!v || v->start > old || v->end < old + old_len)
         return -EFAULT;
-    if (v->file && new_len > old_len)
+    if (v->file && !(v->flags & VMA_PAGES) && new_len > old_len)
         return -EINVAL; /* growing a file's mapping: nobody's habit, and not supported */
     if (fixed) {
         if ((new_addr & (PAGE_SIZE - 1)) || !range_ok(new_addr, new_len) ||
@@ -503,9 +645,13 @@ s64 mm_mremap(u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr)
         if (!vma_reserve(mm, 1))
             return -ENOMEM;
         int err = machine_map_anon(mm, more.start, more.end - more.start,
-                                   more.flags & VMA_LAZY ? more.prot & ~PROT_WRITE : more.prot);
+                                   more.flags & VMA_PAGES  ? PROT_NONE
+                                   : more.flags & VMA_LAZY ? more.prot & ~PROT_WRITE
+                                                           : more.prot);
         if (err)
             return err;
+        more.pgoff = more.file ? v->pgoff + old_len + (old - v->start) : 0;
+        vma_get(&more);
         vma_insert(mm, &more);
         return (s64)old;
     }

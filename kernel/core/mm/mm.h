@@ -34,6 +34,7 @@ struct vma {
 #define VMA_WRITTEN 4u /* was writable at some time: pages may differ from the image */
 #define VMA_LAZY 8u    /* large anonymous memory: made writable, and charged, a COMMIT_CHUNK at a time */
 #define VMA_STACK 16u
+#define VMA_PAGES 32u /* shared pages of the file itself, mapped as they are touched */
 
 #define VDSO_ADDR (THAW_USER_END - (512ul << 10)) /* where execve puts it */
 
@@ -52,8 +53,13 @@ struct mm {
 };
 
 struct mm *mm_create(void);
+/* The record of a copy of mm, for fork; the machine copies the memory. NULL: no memory. */
+struct mm *mm_fork(const struct mm *mm);
 void mm_get(struct mm *mm);
+/* More than one process uses it (vfork). */
+static inline bool mm_is_shared(const struct mm *mm) { return mm->refs > 1; }
 void mm_put(struct mm *mm);
+bool mm_has_pages(const struct mm *mm);           /* some mapping shares the pages of a file */
 struct vma *mm_find_vma(struct mm *mm, u64 addr); /* the one that holds addr, or the first above, or NULL */
 
 /* mmap(2) of the current process; address or -errno. file may be NULL; off in bytes. */
@@ -65,6 +71,8 @@ s64 mm_mremap(u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr);
 int mm_madvise(u64 addr, u64 len, int advice);
 /* A fault at addr: true if the access may be tried again (or the process is now ending for want of memory). */
 bool mm_fault(u64 addr, bool write);
+/* A fault at addr that mm_fault() could not mend: there is a mapping, but its file ends before. */
+bool mm_fault_beyond_file(u64 addr);
 
 /* The current process is killed, as Linux's OOM killer would. Takes effect on the way to user mode. */
 void mm_out_of_memory(void);

@@ -4,6 +4,7 @@
 #include "mm.h"
 #include "syscall.h"
 #include "task.h"
+#include "task_impl.h"
 
 #include <linux/auxvec.h>
 
@@ -372,12 +373,20 @@ static int exec_elf(struct file *f, const char *path, char *const argv[], char *
         goto out;
     }
 
+    err = files_unshare(&p->files);
+    err = err ? err : machine_exec(mm, p->mm && !mm_is_shared(p->mm) ? p->mm : NULL);
+    if (err) {
+        kfree(cmdline);
+        kfree(environ);
+        mm_put(mm);
+        goto out;
+    }
     /* The point of no return: from here a failure ends the process. */
-    files_close_on_exec(p->files);
-    machine_unmap(p->mm, THAW_USER_START, THAW_USER_END - THAW_USER_START);
     if (p->mm)
         mm_put(p->mm);
     p->mm = mm;
+    vfork_release(p);
+    files_close_on_exec(p->files);
     kfree(p->cmdline);
     kfree(p->environ);
     p->cmdline = cmdline, p->cmdline_len = cmdline_len;

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * futex(2). A waiter is known by address space and address; everything between looking at the user's word and going
+ * futex(2). A waiter is known by address space and address, in shared memory by file and offset; everything between looking at the user's word and going
  * to sleep happens under the big lock, as does every wake.
  */
 #include "futex.h"
 
+#include "fs.h"
+#include "mm.h"
 #include "signal.h"
 #include "syscall.h"
 #include "timer.h"
@@ -34,8 +36,15 @@
 #define ROBUST_LIST_LIMIT 2048
 #define BUCKETS 64
 
+/* What is slept on: object is an inode or an address space, offset a place in it. */
+struct futex_key {
+    const void *object;
+    u64 offset;
+};
+
 struct futex_waiter {
     struct list_head list; /* in its bucket, in order of arrival */
+    struct futex_key key;
     struct mm *mm;
     u64 uaddr;
     struct task *task;
@@ -47,25 +56,37 @@ struct futex_waiter {
 static struct list_head buckets[BUCKETS];
 static u32 nr_pi_waiters;
 
-static struct list_head *bucket_of(struct mm *mm, u64 uaddr)
+/* In the calling process's memory. */
+static struct futex_key key_of(u64 uaddr, bool private)
 {
-    u64 h = ((u64)mm ^ uaddr) * 0x9e3779b97f4a7c15ull;
+    struct mm *mm = current->process->mm;
+    const struct vma *v = private ? NULL : mm_find_vma(mm, uaddr);
+
+    if (v && v->start <= uaddr && (v->flags & VMA_PAGES))
+        return (struct futex_key){v->file->inode, v->pgoff + (uaddr - v->start)};
+    return (struct futex_key){mm, uaddr};
+}
+
+static struct list_head *bucket_of(struct futex_key key)
+{
+    u64 h = ((u64)key.object ^ key.offset) * 0x9e3779b97f4a7c15ull;
     struct list_head *b = &buckets[h >> 58];
     if (!b->next) /* static memory */
         list_init(b);
     return b;
 }
 
-static bool waiter_matches(const struct futex_waiter *w, struct mm *mm, u64 uaddr)
+static bool waiter_matches(const struct futex_waiter *w, struct futex_key key)
 {
-    return w->mm == mm && w->uaddr == uaddr;
+    return w->key.object == key.object && w->key.offset == key.offset;
 }
 
-static void waiter_add(struct futex_waiter *w, struct mm *mm, u64 uaddr)
+static void waiter_add(struct futex_waiter *w, struct futex_key key, u64 uaddr)
 {
-    w->mm = mm;
+    w->key = key;
+    w->mm = w->task->process->mm;
     w->uaddr = uaddr;
-    list_add_tail(&w->list, bucket_of(mm, uaddr));
+    list_add_tail(&w->list, bucket_of(key));
 }
 
 static void waiter_wake(struct futex_waiter *w)
@@ -75,16 +96,16 @@ static void waiter_wake(struct futex_waiter *w)
     machine_wake(w->task);
 }
 
-static int wake_bitset(struct mm *mm, u64 uaddr, int n, u32 bitset)
+static int wake_bitset(struct futex_key key, int n, u32 bitset)
 {
-    struct list_head *b = bucket_of(mm, uaddr);
+    struct list_head *b = bucket_of(key);
     struct futex_waiter *w, *next;
     int woken = 0;
 
     list_for_each_entry_safe (w, next, b, list) {
         if (woken >= n)
             break;
-        if (!waiter_matches(w, mm, uaddr) || w->pi || !(w->bitset & bitset))
+        if (!waiter_matches(w, key) || w->pi || !(w->bitset & bitset))
             continue;
         waiter_wake(w);
         woken++;
@@ -92,7 +113,7 @@ static int wake_bitset(struct mm *mm, u64 uaddr, int n, u32 bitset)
     return woken;
 }
 
-int futex_wake(struct mm *mm, u64 uaddr, int n) { return wake_bitset(mm, uaddr, n, FUTEX_BITSET_MATCH_ANY); }
+int futex_wake(u64 uaddr, int n) { return wake_bitset(key_of(uaddr, false), n, FUTEX_BITSET_MATCH_ANY); }
 
 /* Until woken, a signal or the deadline. 0, -ETIMEDOUT, -ERESTARTSYS; taken off the bucket in each case. */
 static int waiter_sleep(struct futex_waiter *w, u64 deadline)
@@ -118,7 +139,7 @@ static int waiter_sleep(struct futex_waiter *w, u64 deadline)
 /* Linux wakes one waiter at least. */
 static int wake_count(u64 val) { return max((int)(u32)val, 1); }
 
-static s64 futex_wait(u64 uaddr, u32 val, u64 deadline, bool relative, u32 bitset)
+static s64 futex_wait(u64 uaddr, bool private, u32 val, u64 deadline, bool relative, u32 bitset)
 {
     struct task *t = current;
     struct futex_waiter w = {.task = t, .bitset = bitset};
@@ -130,7 +151,7 @@ static s64 futex_wait(u64 uaddr, u32 val, u64 deadline, bool relative, u32 bitse
         return -EFAULT;
     if (seen != val)
         return -EAGAIN;
-    waiter_add(&w, t->process->mm, uaddr);
+    waiter_add(&w, key_of(uaddr, private), uaddr);
     int ret = waiter_sleep(&w, deadline);
     if (ret == -ERESTARTSYS && deadline) {
         if (relative)
@@ -141,9 +162,9 @@ static s64 futex_wait(u64 uaddr, u32 val, u64 deadline, bool relative, u32 bitse
 }
 
 /* Wakes n waiters of uaddr and makes m more of them wait on uaddr2. */
-static s64 futex_requeue(u64 uaddr, u64 uaddr2, int n, int m, const u32 *expected)
+static s64 futex_requeue(u64 uaddr, u64 uaddr2, bool private, int n, int m, const u32 *expected)
 {
-    struct mm *mm = current->process->mm;
+    struct futex_key key, key2;
     struct futex_waiter *w, *next;
     u32 seen;
     int moved = 0;
@@ -156,24 +177,25 @@ static s64 futex_requeue(u64 uaddr, u64 uaddr2, int n, int m, const u32 *expecte
         if (seen != *expected)
             return -EAGAIN;
     }
-    int woken = n ? wake_bitset(mm, uaddr, n, FUTEX_BITSET_MATCH_ANY) : 0;
-    list_for_each_entry_safe (w, next, bucket_of(mm, uaddr), list) {
+    key = key_of(uaddr, private);
+    key2 = key_of(uaddr2, private);
+    int woken = n ? wake_bitset(key, n, FUTEX_BITSET_MATCH_ANY) : 0;
+    list_for_each_entry_safe (w, next, bucket_of(key), list) {
         if (moved >= m)
             break;
-        if (!waiter_matches(w, mm, uaddr) || w->pi)
+        if (!waiter_matches(w, key) || w->pi)
             continue;
         if (uaddr != uaddr2) {
             list_del(&w->list);
-            waiter_add(w, mm, uaddr2);
+            waiter_add(w, key2, uaddr2);
         }
         moved++;
     }
     return woken + moved;
 }
 
-static s64 futex_wake_op(u64 uaddr, u64 uaddr2, int n, int n2, u32 encoded)
+static s64 futex_wake_op(u64 uaddr, u64 uaddr2, bool private, int n, int n2, u32 encoded)
 {
-    struct mm *mm = current->process->mm;
     u32 op = encoded >> 28 & 7, cmp = encoded >> 24 & 15;
     s32 oparg = (s32)(encoded << 8) >> 20, cmparg = (s32)(encoded << 20) >> 20;
     u32 old, new, seen;
@@ -207,19 +229,20 @@ static s64 futex_wake_op(u64 uaddr, u64 uaddr2, int n, int n2, u32 encoded)
     case 5: holds = (s32)old >= cmparg; break;
     default: return -ENOSYS;
     }
-    int woken = wake_bitset(mm, uaddr, n, FUTEX_BITSET_MATCH_ANY);
+    int woken = wake_bitset(key_of(uaddr, private), n, FUTEX_BITSET_MATCH_ANY);
     if (holds)
-        woken += wake_bitset(mm, uaddr2, n2, FUTEX_BITSET_MATCH_ANY);
+        woken += wake_bitset(key_of(uaddr2, private), n2, FUTEX_BITSET_MATCH_ANY);
     return woken;
 }
 
 /* ---- PI: the kernel hands the lock to the waiter that came first. Priorities do not exist, so none are inherited. ---- */
 
-static struct futex_waiter *pi_first(struct mm *mm, u64 uaddr)
+static struct futex_waiter *pi_first(u64 uaddr)
 {
+    struct futex_key key = key_of(uaddr, false);
     struct futex_waiter *w;
-    list_for_each_entry (w, bucket_of(mm, uaddr), list)
-        if (w->pi && waiter_matches(w, mm, uaddr))
+    list_for_each_entry (w, bucket_of(key), list)
+        if (w->pi && waiter_matches(w, key))
             return w;
     return NULL;
 }
@@ -234,15 +257,16 @@ static int word_replace(u64 uaddr, u32 old, u32 new)
 }
 
 /* The owner gives the futex up: to the first waiter, who wakes as owner, or to nobody. flags: FUTEX_OWNER_DIED or 0. */
-static int pi_release(struct mm *mm, u64 uaddr, u32 word, u32 flags)
+static int pi_release(u64 uaddr, u32 word, u32 flags)
 {
-    struct futex_waiter *w = pi_first(mm, uaddr), *other;
+    struct futex_key key = key_of(uaddr, false);
+    struct futex_waiter *w = pi_first(uaddr), *other;
     u32 new = flags;
 
     if (w) {
         new |= (u32)w->task->tid;
-        list_for_each_entry (other, bucket_of(mm, uaddr), list)
-            if (other != w && other->pi && waiter_matches(other, mm, uaddr)) {
+        list_for_each_entry (other, bucket_of(key), list)
+            if (other != w && other->pi && waiter_matches(other, key)) {
                 new |= FUTEX_WAITERS;
                 break;
             }
@@ -256,7 +280,6 @@ static int pi_release(struct mm *mm, u64 uaddr, u32 word, u32 flags)
 static s64 futex_lock_pi(u64 uaddr, u64 deadline, bool try)
 {
     struct task *t = current;
-    struct mm *mm = t->process->mm;
     struct futex_waiter w = {.task = t, .pi = true, .bitset = FUTEX_BITSET_MATCH_ANY};
     u32 word, owner;
 
@@ -268,7 +291,7 @@ static s64 futex_lock_pi(u64 uaddr, u64 deadline, bool try)
             return -EDEADLK;
         if (!owner) {
             /* Free, or left behind by an owner that died: that mark stays for user mode to see. */
-            u32 keep = (word & FUTEX_OWNER_DIED) | (pi_first(mm, uaddr) ? FUTEX_WAITERS : 0);
+            u32 keep = (word & FUTEX_OWNER_DIED) | (pi_first(uaddr) ? FUTEX_WAITERS : 0);
             int err = word_replace(uaddr, word, (u32)t->tid | keep);
             if (err == -EAGAIN)
                 continue;
@@ -277,7 +300,7 @@ static s64 futex_lock_pi(u64 uaddr, u64 deadline, bool try)
         if (try)
             return -EAGAIN;
         struct task *holder = task_by_tid((pid_t)owner);
-        if (!holder || holder->process->mm != mm)
+        if (!holder)
             return -ESRCH;
         if (word & FUTEX_WAITERS)
             break;
@@ -287,7 +310,7 @@ static s64 futex_lock_pi(u64 uaddr, u64 deadline, bool try)
         if (!err)
             break;
     }
-    waiter_add(&w, mm, uaddr);
+    waiter_add(&w, key_of(uaddr, false), uaddr);
     nr_pi_waiters++;
     int ret = waiter_sleep(&w, deadline);
     nr_pi_waiters--;
@@ -306,7 +329,7 @@ static s64 futex_unlock_pi(u64 uaddr)
             return -EFAULT;
         if ((word & FUTEX_TID_MASK) != (u32)t->tid)
             return -EPERM;
-        err = pi_release(t->process->mm, uaddr, word, 0);
+        err = pi_release(uaddr, word, 0);
     } while (err == -EAGAIN);
     return err;
 }
@@ -316,7 +339,6 @@ static s64 futex_unlock_pi(u64 uaddr)
 /* Marks one futex of the robust list, if the thread still holds it. False: the memory is not there. */
 static bool robust_release(struct task *t, u64 uaddr, bool pi, bool pending_op)
 {
-    struct mm *mm = t->process->mm;
     u32 word;
     int err;
 
@@ -327,20 +349,20 @@ static bool robust_release(struct task *t, u64 uaddr, bool pi, bool pending_op)
             return false;
         /* Died between releasing the lock and waking a waiter: somebody else has to be woken for it. */
         if (pending_op && !pi && !word) {
-            futex_wake(mm, uaddr, 1);
+            futex_wake(uaddr, 1);
             return true;
         }
         if ((word & FUTEX_TID_MASK) != (u32)t->tid)
             return true;
         if (pi)
-            err = pi_release(mm, uaddr, word, FUTEX_OWNER_DIED);
+            err = pi_release(uaddr, word, FUTEX_OWNER_DIED);
         else
             err = word_replace(uaddr, word, (word & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
     } while (err == -EAGAIN);
     if (err)
         return false;
     if (!pi && (word & FUTEX_WAITERS))
-        futex_wake(mm, uaddr, 1);
+        futex_wake(uaddr, 1);
     return true;
 }
 
@@ -393,7 +415,7 @@ void futex_exit(struct task *t)
                 (word & FUTEX_TID_MASK) != (u32)t->tid)
                 continue;
             u64 uaddr = w->uaddr;
-            if (pi_release(t->process->mm, uaddr, word, FUTEX_OWNER_DIED) == 0) {
+            if (pi_release(uaddr, word, FUTEX_OWNER_DIED) == 0) {
                 i--; /* the bucket has changed: once more */
                 break;
             }
@@ -407,7 +429,7 @@ SYSCALL(futex)
 {
     struct task *t = current;
     int cmd = (int)a1 & FUTEX_CMD_MASK;
-    bool wall = a1 & FUTEX_CLOCK_REALTIME, relative = cmd == FUTEX_WAIT;
+    bool wall = a1 & FUTEX_CLOCK_REALTIME, relative = cmd == FUTEX_WAIT, private = a1 & FUTEX_PRIVATE_FLAG;
     u64 uaddr = a0, uaddr2 = a4, deadline = 0;
     u32 val = (u32)a2, val3 = (u32)a5;
 
@@ -429,19 +451,19 @@ SYSCALL(futex)
     }
 
     switch (cmd) {
-    case FUTEX_WAIT: return futex_wait(uaddr, val, deadline, true, FUTEX_BITSET_MATCH_ANY);
-    case FUTEX_WAIT_BITSET: return futex_wait(uaddr, val, deadline, false, val3);
-    case FUTEX_WAKE: return wake_bitset(t->process->mm, uaddr, wake_count(val), FUTEX_BITSET_MATCH_ANY);
-    case FUTEX_WAKE_BITSET: return val3 ? wake_bitset(t->process->mm, uaddr, wake_count(val), val3) : -EINVAL;
+    case FUTEX_WAIT: return futex_wait(uaddr, private, val, deadline, true, FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAIT_BITSET: return futex_wait(uaddr, private, val, deadline, false, val3);
+    case FUTEX_WAKE: return wake_bitset(key_of(uaddr, private), wake_count(val), FUTEX_BITSET_MATCH_ANY);
+    case FUTEX_WAKE_BITSET: return val3 ? wake_bitset(key_of(uaddr, private), wake_count(val), val3) : -EINVAL;
     case FUTEX_REQUEUE:
     case FUTEX_CMP_REQUEUE:
         if (uaddr2 & 3)
             return -EINVAL;
-        return futex_requeue(uaddr, uaddr2, (int)val, (int)(u32)a3, cmd == FUTEX_CMP_REQUEUE ? &val3 : NULL);
+        return futex_requeue(uaddr, uaddr2, private, (int)val, (int)(u32)a3, cmd == FUTEX_CMP_REQUEUE ? &val3 : NULL);
     case FUTEX_WAKE_OP:
         if (uaddr2 & 3)
             return -EINVAL;
-        return futex_wake_op(uaddr, uaddr2, wake_count(val), wake_count(a3), val3);
+        return futex_wake_op(uaddr, uaddr2, private, wake_count(val), wake_count(a3), val3);
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2: return futex_lock_pi(uaddr, deadline, false);
     case FUTEX_TRYLOCK_PI: return futex_lock_pi(uaddr, 0, true);

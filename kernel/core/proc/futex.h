@@ -4,11 +4,10 @@
 
 #include "kernel.h"
 
-struct mm;
 struct task;
 
-/* Wakes at most n waiters on the futex at uaddr; their number. */
-int futex_wake(struct mm *mm, u64 uaddr, int n);
+/* Wakes at most n waiters on the futex at uaddr in the calling process; their number. */
+int futex_wake(u64 uaddr, int n);
 /* The calling thread ends: what it still holds is marked and passed on (robust list, PI futexes). */
 void futex_exit(struct task *t);
 

@@ -147,7 +147,7 @@ SYSCALL(rt_sigtimedwait)
 
 /* ---- sending ---- */
 
-static struct siginfo siginfo_user(int sig, int code)
+struct siginfo siginfo_user(int sig, int code)
 {
     struct siginfo info = {.si_signo = sig, .si_code = code};
     info.chld.pid = current->process->pid;
@@ -171,7 +171,7 @@ SYSCALL(kill)
         return -EINVAL;
     if (pid > 0) {
         struct task *t = task_by_tid(pid);
-        p = process_by_pid(pid);
+        p = process_or_zombie(pid);
         if (!p && t) /* Linux takes any thread's number */
             p = t->process;
         return p ? send_process(p, sig, &info) : -ESRCH;
@@ -213,7 +213,7 @@ SYSCALL(tgkill)
 }
 
 /* A siginfo that user mode made up. It may not pass for the kernel's own, except to itself. */
-static int siginfo_from_user(struct siginfo *info, u64 uinfo, pid_t pid, int sig)
+int siginfo_from_user(struct siginfo *info, u64 uinfo, pid_t pid, int sig)
 {
     if (copy_from_user(info, (const void __user *)uinfo, sizeof(*info)))
         return -EFAULT;
@@ -231,7 +231,7 @@ SYSCALL(rt_sigqueueinfo)
         return err;
     if (sig && !signal_valid((u32)sig))
         return -EINVAL;
-    struct process *p = process_by_pid((pid_t)a0);
+    struct process *p = process_or_zombie((pid_t)a0);
     return p ? send_process(p, sig, &info) : -ESRCH;
 }
 

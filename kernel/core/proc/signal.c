@@ -5,6 +5,7 @@
 #include "mm.h"
 #include "sigframe.h"
 #include "syscall.h"
+#include "task_impl.h"
 #include "timer.h"
 
 #define RED_ZONE 128u
@@ -35,7 +36,10 @@ static sigset_t signals_waiting(struct task *t)
     return (t->pending.set | (t->takes_shared ? t->process->pending.set : 0)) & ~t->blocked;
 }
 
-bool signal_pending(struct task *t) { return t->process->exiting || t->killed || signals_waiting(t); }
+bool signal_pending(struct task *t)
+{
+    return t->process->exiting || t->killed || t->process->stopped || signals_waiting(t);
+}
 
 /* ---- queues ---- */
 
@@ -132,6 +136,76 @@ static bool signal_ignored(struct process *p, struct task *t, int sig)
     return true;
 }
 
+/* ---- stopping ---- */
+
+/* No member of the group has a parent in the same session that could continue it: terminal stops are not for it. */
+static bool group_is_orphaned(pid_t pgid, pid_t sid)
+{
+    struct process *p;
+    list_for_each_entry (p, &process_list, all) {
+        const struct process *parent = p->pgid == pgid && !p->zombie ? process_by_pid(p->ppid) : NULL;
+        if (parent && parent->sid == sid && parent->pgid != pgid)
+            return false;
+    }
+    return true;
+}
+
+static void process_stop(struct process *p, int sig)
+{
+    struct task *t;
+
+    if (p->stopped)
+        return;
+    p->stopped = true;
+    p->stop_signal = sig;
+    p->continued = false;
+    list_for_each_entry (t, &p->threads, sibling)
+        if (t != current)
+            machine_kick(t);
+    process_notify_parent(p, 5 /* CLD_STOPPED */, sig);
+}
+
+static void process_continue(struct process *p)
+{
+    struct task *t;
+
+    if (!p->stopped)
+        return;
+    p->stopped = false;
+    p->stop_signal = 0;
+    p->continued = true;
+    list_for_each_entry (t, &p->threads, sibling)
+        machine_wake(t);
+    process_notify_parent(p, 6 /* CLD_CONTINUED */, SIGCONT);
+}
+
+static void task_wait_stopped(struct task *t)
+{
+    const struct process *p = t->process;
+    for (;;) {
+        machine_block_prepare();
+        if (!p->stopped || p->exiting || t->killed)
+            return;
+        machine_block(0);
+    }
+}
+
+void signal_group_orphaned(pid_t pgid, pid_t sid)
+{
+    struct process *p, *next;
+    bool stopped = false;
+
+    list_for_each_entry (p, &process_list, all)
+        stopped |= p->pgid == pgid && p->sid == sid && p->stopped;
+    if (!stopped || !group_is_orphaned(pgid, sid))
+        return;
+    list_for_each_entry_safe (p, next, &process_list, all)
+        if (p->pgid == pgid && p->sid == sid) {
+            signal_send_process(p, SIGHUP, NULL);
+            signal_send_process(p, SIGCONT, NULL);
+        }
+}
+
 /* What sending does even if the signal is ignored or blocked. False: it goes no further. */
 static bool signal_prepare(struct process *p, int sig)
 {
@@ -143,8 +217,10 @@ static bool signal_prepare(struct process *p, int sig)
     }
     if (sigmask(sig) & SIG_STOP_SET)
         process_flush(p, sigmask(SIGCONT));
-    else if (sig == SIGCONT)
+    else if (sig == SIGCONT) {
         process_flush(p, SIG_STOP_SET);
+        process_continue(p);
+    }
     return true;
 }
 
@@ -290,13 +366,17 @@ static void signal_force_segv(struct task *t, int sig)
     signal_force(t, SIGSEGV, &info);
 }
 
-void signal_exec(struct task *t)
+void signal_clear_handlers(struct process *p)
 {
-    struct process *p = t->process;
     for (int i = 0; i < NSIG; i++) {
         struct k_sigaction *ka = &p->sigaction[i];
         *ka = (struct k_sigaction){.handler = ka->handler == SIG_IGN ? SIG_IGN : SIG_DFL};
     }
+}
+
+void signal_exec(struct task *t)
+{
+    signal_clear_handlers(t->process);
     t->altstack_sp = t->altstack_size = 0;
     t->altstack_flags = 0;
     t->restore_blocked = false;
@@ -649,9 +729,14 @@ static int signal_get(struct task *t, struct siginfo *info, struct k_sigaction *
                 action->handler = SIG_DFL;
             return sig;
         }
-        /* Stopping is not supported yet: such signals do nothing. */
-        if (sigmask(sig) & (SIG_IGNORE_SET | SIG_STOP_SET))
+        if (sigmask(sig) & SIG_IGNORE_SET)
             continue;
+        if (sigmask(sig) & SIG_STOP_SET) {
+            if (sig != SIGSTOP && group_is_orphaned(p->pgid, p->sid))
+                continue;
+            process_stop(p, sig);
+            return 0;
+        }
         process_end(p, sig);
         return 0;
     }
@@ -721,6 +806,10 @@ void user_return(struct pt_regs *regs)
         while (signal_pending(t)) {
             if (p->exiting || t->killed)
                 task_exit(p->exit_status);
+            if (p->stopped) {
+                task_wait_stopped(t);
+                continue;
+            }
             int sig = signal_get(t, &info, &ka);
             if (sig)
                 handler_start(t, regs, sig, &info, &ka);
@@ -738,6 +827,10 @@ void user_fault(struct pt_regs *regs, int sig, int code, u64 addr, bool write, i
 
     if (sig == SIGSEGV && addr >= THAW_USER_START && addr < THAW_USER_END && mm_fault(addr, write))
         return;
+    if (sig == SIGSEGV && addr >= THAW_USER_START && addr < THAW_USER_END && mm_fault_beyond_file(addr)) {
+        info.si_signo = sig = SIGBUS;
+        info.si_code = 2; /* BUS_ADRERR */
+    }
     info.fault.addr = addr;
     t->fault_addr = addr;
     t->fault_error = err;

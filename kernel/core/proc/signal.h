@@ -88,6 +88,15 @@ void signal_cancel_timer(struct sigqueue *q);
 void process_end(struct process *p, int status);
 /* A signal that cannot be put off: its default action if it is blocked or ignored. */
 void signal_force(struct task *t, int sig, const struct siginfo *info);
+/* Handlers back to the default; what is ignored stays so. */
+void signal_clear_handlers(struct process *p);
+/* A process has ended or lost its parent: if that left the group without anybody to continue it, its stopped members
+ * get SIGHUP and SIGCONT, as POSIX has it. */
+void signal_group_orphaned(pid_t pgid, pid_t sid);
+/* A siginfo as kill(2) makes it. */
+struct siginfo siginfo_user(int sig, int code);
+/* One that user mode made up, for a signal to process pid: 0, -EFAULT, -EPERM. */
+int siginfo_from_user(struct siginfo *info, u64 uinfo, pid_t pid, int sig);
 /* execve: handlers back to the default, no alternate stack. */
 void signal_exec(struct task *t);
 

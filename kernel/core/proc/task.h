@@ -82,6 +82,7 @@ enum {
 
 /* A thread group: what POSIX calls a process. */
 struct process {
+    u32 refs; /* the list's and its pidfds' */
     pid_t pid, ppid, pgid, sid;
     struct list_head all;     /* in process_list */
     struct list_head threads; /* task.sibling */
@@ -95,7 +96,15 @@ struct process {
     bool exiting; /* exit_group or a fatal signal; exit_status is set */
     bool zombie;
     int exit_status; /* as wait(2) reports it */
-    bool oom;        /* killed for want of memory */
+    s32 exit_signal; /* what the parent gets at the end; 0: nothing */
+    bool stopped;    /* by SIGSTOP and its kin: its threads wait on the way to user mode */
+    s32 stop_signal; /* a stop that no wait(2) has reported yet; 0: none */
+    bool continued;  /* the same of a SIGCONT */
+    bool did_exec;
+    char comm[16];                /* of its last thread, once that has ended */
+    struct vfork *vfork;          /* the parent's thread that sleeps until execve or exit */
+    u64 cpu_time, child_cpu_time; /* ns; its own once it has ended, and that of children it has waited for */
+    bool oom;                     /* killed for want of memory */
     u64 start_time;
     s32 nice;
     char *cmdline; /* argv strings, each with its NUL */
@@ -104,6 +113,7 @@ struct process {
     size_t environ_len;
     char exe[PATH_MAX];           /* absolute path of the program */
     struct wait_queue child_wait; /* woken when a child, or a thread of this process, has ended */
+    struct wait_queue pidfd_wait; /* woken when this process has ended */
     struct list_head timers;      /* POSIX timers: posix_timer.list */
     struct itimer *itimers;       /* setitimer's, ITIMER_* the index; NULL until first used */
     u32 nr_sigqueue;              /* queued signals of this process and its threads */
@@ -122,7 +132,7 @@ struct task {
     struct sigpending pending;
     u64 altstack_sp, altstack_size;
     u32 altstack_flags;
-    u64 clear_child_tid; /* user addresses, 0: none */
+    u64 clear_child_tid, set_child_tid; /* user addresses, 0: none */
     u64 robust_list;
     /*
      * A call that sleeps for a relative time ends with -ERESTART_RESTARTBLOCK when a signal comes, with its deadline
@@ -155,7 +165,10 @@ int signal_send_task(struct task *t, int sig, const struct siginfo *info);
 int signal_send_process(struct process *p, int sig, const struct siginfo *info);
 
 struct task *task_by_tid(pid_t tid);
-struct process *process_by_pid(pid_t pid);
+struct process *process_by_pid(pid_t pid);    /* one that has not ended */
+struct process *process_or_zombie(pid_t pid); /* or one that nobody has waited for yet */
+void process_get(struct process *p);
+void process_put(struct process *p);
 /* Makes the first process, number 2, and its thread: with files, fs and mm of its own, in no list of children. */
 int task_init_first(void);
 struct task *task_first(void); /* that thread, for the machine */

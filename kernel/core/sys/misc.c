@@ -158,12 +158,13 @@ SYSCALL(getrusage)
 
     if (who != RUSAGE_SELF && who != RUSAGE_CHILDREN && who != RUSAGE_THREAD)
         return -EINVAL;
-    if (who != RUSAGE_CHILDREN) {
-        u64 used = machine_clock(who == RUSAGE_SELF ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_THREAD_CPUTIME_ID);
-        ru[0] = (s64)(used / NSEC_PER_SEC);
-        ru[1] = (s64)(used % NSEC_PER_SEC / NSEC_PER_USEC);
+    u64 used = current->process->child_cpu_time;
+    if (who != RUSAGE_CHILDREN)
+        used = machine_clock(who == RUSAGE_SELF ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_THREAD_CPUTIME_ID);
+    ru[0] = (s64)(used / NSEC_PER_SEC);
+    ru[1] = (s64)(used % NSEC_PER_SEC / NSEC_PER_USEC);
+    if (who != RUSAGE_CHILDREN)
         ru[4] = (s64)(min(current->process->mm->total_vm, machine_boot()->memory_limit) >> 10);
-    }
     return copy_to_user((void __user *)a1, ru, sizeof(ru)) ? -EFAULT : 0;
 }
 

@@ -62,6 +62,10 @@ static s64 snapshot_check(const struct process *p)
     list_for_each_entry (t, &task_list, all)
         if (t->process != p)
             return snapshot_refuse("another process is alive: %d (%s)", t->process->pid, t->comm);
+    if (process_list.next->next != &process_list)
+        return snapshot_refuse("another process has not been waited for");
+    if (mm_has_pages(p->mm))
+        return snapshot_refuse("memory is mapped that processes could share");
     if (p->nr_threads != 1)
         return snapshot_refuse("threads are alive besides the one that asks: %u", p->nr_threads - 1);
     for (int fd = files_next_fd(p->files, 0); fd >= 0; fd = files_next_fd(p->files, fd + 1)) {

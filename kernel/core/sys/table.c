@@ -57,6 +57,7 @@
     X(socketpair, "dxdp") X(setsockopt, "fddpu") X(getsockopt, "fddpp") X(accept4, "fppx") X(recvmmsg, "fpuxp")        \
     X(sendmmsg, "fpux") X(signalfd, "fpu") X(signalfd4, "fpux") X(splice, "fpfpux") X(tee, "ffux")                     \
     X(vmsplice, "fpux")                                                                                                \
+    X(pidfd_open, "dx") X(pidfd_send_signal, "fdpx")                                                                   \
     X(sethostname, "pu") X(setdomainname, "pu") X(acct, "s")
 /* clang-format on */
 

@@ -109,7 +109,9 @@ SYSCALL(time)
 SYSCALL(times)
 {
     u64 tick = NSEC_PER_SEC / CLOCKS_PER_SEC;
-    s64 tms[4] = {(s64)(machine_clock(CLOCK_PROCESS_CPUTIME_ID) / tick)};
+    /* utime, stime, and the same of children */
+    s64 tms[4] = {(s64)(machine_clock(CLOCK_PROCESS_CPUTIME_ID) / tick), 0,
+                  (s64)(current->process->child_cpu_time / tick), 0};
     if (a0 && copy_to_user((void __user *)a0, tms, sizeof(tms)))
         return -EFAULT;
     return (s64)(machine_clock(CLOCK_MONOTONIC) / tick);
