@@ -38,6 +38,26 @@ void machine_thread_first(struct task *t);
  * in kernel context of the new thread, with the lock held. The task's machine part is initialised here.
  */
 int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls);
+/*
+ * To be called before machine_fork(), machine_map_pages() and a machine_exec() that leaves an address space: makes the
+ * kernel's own memory common to more than one. The lock may be dropped meanwhile. -EAGAIN, -ENOMEM: it cannot be had.
+ */
+int machine_share(void);
+/*
+ * As machine_thread_start(), but the thread begins in a copy of the caller's address space, which becomes that of mm (== t->process->mm):
+ * private memory is copied on write, what machine_map_pages() has mapped stays common to both. Before user mode the new
+ * thread calls task_begin(). -EAGAIN, -ENOMEM.
+ */
+int machine_fork(struct task *t, struct mm *mm, const struct pt_regs *regs, u64 tls);
+/*
+ * execve: the calling task goes on in an empty address space, which becomes that of mm. old is the one that it leaves if
+ * nobody else uses it, and may be reused (its vmas are the caller's to forget); NULL: others go on using it. No user
+ * memory may be touched that was there before. -EAGAIN, -ENOMEM: nothing has changed.
+ */
+int machine_exec(struct mm *mm, struct mm *old);
+/* Nobody uses mm any more, or it never was used: mm->machine may be freed. Also called by the last thread of a process
+ * that ends, while it still runs in it. */
+void machine_mm_free(struct mm *mm);
 /* Ends the calling thread; its kernel stack goes back. The lock is dropped. clear_tid, if not NULL, is a
  * user address at which 0 is stored and one futex waiter is woken once the thread uses no user memory any more. */
 void machine_thread_exit(void) __noreturn;
@@ -84,6 +104,11 @@ int machine_heap_grow(u64 addr, u64 len);
 int machine_map_anon(struct mm *mm, u64 addr, u64 len, u32 prot);
 /* A private mapping of the root image at offset. */
 int machine_map_image(struct mm *mm, u64 addr, u64 len, u32 prot, u64 offset);
+/*
+ * Maps pages of the kernel's heap (page_alloc) to user mode: whoever has them mapped, in whichever address space, sees
+ * the same memory, and so does the kernel. They must stay allocated until they are unmapped everywhere.
+ */
+int machine_map_pages(struct mm *mm, u64 addr, u64 len, u32 prot, void *pages);
 int machine_unmap(struct mm *mm, u64 addr, u64 len);
 int machine_protect(struct mm *mm, u64 addr, u64 len, u32 prot);
 /* Moves a mapping with its contents, growing or shrinking it. */
@@ -152,6 +177,8 @@ void syscall_dispatch(struct pt_regs *regs);
 void int80_dispatch(struct pt_regs *regs);
 /* Signals, exit of the process: to be called on every way back to user mode. */
 void user_return(struct pt_regs *regs);
+/* First code of a thread made by machine_fork(), in its own memory: returns into user mode by regs. */
+void task_begin(struct pt_regs *regs);
 /* A fault in user mode. sig and code as in siginfo; addr the address; write: the access was a write.
  * user_fault returns after having arranged for the signal, or having made the access possible. */
 void user_fault(struct pt_regs *regs, int sig, int code, u64 addr, bool write, int trapno, u64 err);

@@ -42,6 +42,7 @@ struct thread_info {
     u64 deadline; /* blocked: until then; 0: no limit */
     u64 fsbase, gsbase;
     u64 cpu_ns;    /* processor time, up to the last time it began to run */
+    bool forked;   /* begins in task_begin() */
     bool fpu_live; /* user mode's FPU state is in the registers; else in the slot's FPU area */
 };
 

@@ -43,6 +43,40 @@ int machine_map_image(struct mm *mm, u64 addr, u64 len, u32 prot, u64 offset)
     return t ? pgtable_image(t, addr, len, prot, offset) : -ENOMEM;
 }
 
+int machine_map_pages(struct mm *mm, u64 addr, u64 len, u32 prot, void *pages)
+{
+    u64 *t = tables(mm);
+    return t ? pgtable_common(t, addr, len, prot, pages) : -ENOMEM;
+}
+
+/* The kernel's half is the same in all address spaces. */
+int machine_share(void) { return 0; }
+
+int machine_exec(struct mm *mm, struct mm *old)
+{
+    if (old && old->machine) {
+        pgtable_clear(old->machine, THAW_USER_START, THAW_USER_END - THAW_USER_START);
+        mm->machine = old->machine;
+        old->machine = NULL;
+        return 0;
+    }
+    mm->machine = pgtable_create();
+    if (!mm->machine)
+        return -ENOMEM;
+    load(mm->machine);
+    return 0;
+}
+
+void machine_mm_free(struct mm *mm)
+{
+    if (!mm->machine)
+        return;
+    if (mm->machine == this_cpu.pml4)
+        load(kvm_pml4);
+    pgtable_free(mm->machine);
+    mm->machine = NULL;
+}
+
 int machine_unmap(struct mm *mm, u64 addr, u64 len) { return mm->machine ? pgtable_clear(mm->machine, addr, len) : 0; }
 
 int machine_protect(struct mm *mm, u64 addr, u64 len, u32 prot)
