@@ -19,7 +19,7 @@ MUSL_CC := musl-gcc
 OBJCOPY := objcopy
 HOST_CC := gcc
 
-.PHONY: all kernel thaw libthaw unit-tests guest-tests deps hello test bench soak lint install clean
+.PHONY: all kernel thaw libthaw unit-tests guest-tests deps hello test bench soak conformance lint install clean
 .DELETE_ON_ERROR:
 all: thaw kernel libthaw thaw-oci python-image
 

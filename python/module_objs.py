@@ -25,7 +25,9 @@ def objects(makefile):
     folder, _, name = makefile.rpartition("/")
     ask = ["make", "-s", "--no-print-directory", "-C", folder or ".", "-f", name, "-f", "-", "thaw-module-objs"]
     rule = "\n.PHONY: thaw-module-objs\nthaw-module-objs:\n\t@printf '%s\\n' '$(MODULE_OBJS)'\n"
-    done = subprocess.run(ask, input=rule, capture_output=True, text=True)
+    # A make that calls this one has flags of its own, and more to say.
+    env = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")}
+    done = subprocess.run(ask, input=rule, capture_output=True, text=True, env=env)
     if done.returncode != 0:
         fail(f"{makefile}: make cannot read it: {done.stderr.strip().splitlines()[-1:]}")
     return done.stdout.split()

@@ -42,8 +42,8 @@ struct thread_info {
     u64 deadline; /* blocked: until then; 0: no limit */
     u64 fsbase, gsbase;
     u64 cpu_ns;    /* processor time, up to the last time it began to run */
+    bool forked;   /* begins in task_begin() */
     bool fpu_live; /* user mode's FPU state is in the registers; else in the slot's FPU area */
-    bool forked;   /* has task_begin() to call */
 };
 
 static inline struct thread_info *thread_info(void)
@@ -176,7 +176,6 @@ extern void (*const trap_entries[])(void);
 extern char syscall_entry[];
 void switch_stacks(u64 *save_rsp, u64 load_rsp);
 void thread_begin(void);
-void thread_forked(struct task *t); /* it is to call task_begin() first */
 void thread_enter_user(struct pt_regs *regs) __noreturn;
 struct resume_context {
     u64 rbx, rbp, r12, r13, r14, r15, rsp, rip;

@@ -23,43 +23,6 @@ static u64 *tables(struct mm *mm)
     return mm->machine;
 }
 
-/* The kernel's own memory is in every address space from the start. */
-int machine_share(void) { return 0; }
-
-int machine_exec(struct mm *mm, struct mm *old)
-{
-    (void)old; /* its memory goes when it does: machine_mm_free() */
-    if (!mm->machine)
-        mm->machine = pgtable_create();
-    if (!mm->machine)
-        return -ENOMEM;
-    load(mm->machine);
-    return 0;
-}
-
-void machine_mm_free(struct mm *mm)
-{
-    if (!mm->machine)
-        return;
-    if (this_cpu.pml4 == mm->machine)
-        load(kvm_pml4);
-    pgtable_free(mm->machine);
-    mm->machine = NULL;
-}
-
-int machine_fork(struct task *t, struct mm *mm, const struct pt_regs *regs, u64 tls)
-{
-    mm->machine = pgtable_fork(tables(current->process->mm));
-    if (!mm->machine)
-        return -ENOMEM;
-    int err = machine_thread_start(t, regs, tls);
-    if (err)
-        machine_mm_free(mm);
-    else
-        thread_forked(t);
-    return err;
-}
-
 void memory_switch(struct task *t)
 {
     struct mm *mm = t->process->mm;
@@ -82,7 +45,36 @@ int machine_map_image(struct mm *mm, u64 addr, u64 len, u32 prot, u64 offset)
 
 int machine_map_pages(struct mm *mm, u64 addr, u64 len, u32 prot, void *pages)
 {
-    return tables(mm) ? pgtable_common(mm->machine, addr, len, prot, pages) : -ENOMEM;
+    u64 *t = tables(mm);
+    return t ? pgtable_common(t, addr, len, prot, pages) : -ENOMEM;
+}
+
+/* The kernel's half is the same in all address spaces. */
+int machine_share(void) { return 0; }
+
+int machine_exec(struct mm *mm, struct mm *old)
+{
+    if (old && old->machine) {
+        pgtable_clear(old->machine, THAW_USER_START, THAW_USER_END - THAW_USER_START);
+        mm->machine = old->machine;
+        old->machine = NULL;
+        return 0;
+    }
+    mm->machine = pgtable_create();
+    if (!mm->machine)
+        return -ENOMEM;
+    load(mm->machine);
+    return 0;
+}
+
+void machine_mm_free(struct mm *mm)
+{
+    if (!mm->machine)
+        return;
+    if (mm->machine == this_cpu.pml4)
+        load(kvm_pml4);
+    pgtable_free(mm->machine);
+    mm->machine = NULL;
 }
 
 int machine_unmap(struct mm *mm, u64 addr, u64 len) { return mm->machine ? pgtable_clear(mm->machine, addr, len) : 0; }

@@ -6,6 +6,8 @@
  */
 #include "kvm.h"
 
+#include "mm.h"
+
 #define NR_SLOTS ((THAW_KSTACK_END - THAW_KSTACK_ADDR) / KSTACK_SLOT)
 #define TIME_SLICE 10000000ull /* ns */
 
@@ -20,6 +22,8 @@ static u64 total_cpu_ns;
 static u32 lock_word;
 
 void thread_started(struct pt_regs *regs);
+
+#pragma weak task_begin /* the core's, once it forks */
 
 /* ---- the big kernel lock ---- */
 
@@ -294,19 +298,13 @@ void thread_resume(void)
 /* First C code of a new thread, on its own stack. */
 void thread_started(struct pt_regs *regs)
 {
-    struct thread_info *ti = thread_info();
-
     switched();
-    if (ti->forked) {
-        ti->forked = false;
+    if (thread_info()->forked)
         task_begin(regs);
-    }
     trap_return(regs);
 }
 
-void thread_forked(struct task *t) { ((struct thread_info *)t->machine)->forked = true; }
-
-int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
+static int thread_start(struct task *t, const struct pt_regs *regs, u64 tls, bool forked)
 {
     struct thread_info *self = thread_info(), *ti = kstack_alloc();
 
@@ -315,6 +313,7 @@ int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
     fpu_copy(ti, self);
     ti->fsbase = tls;
     ti->gsbase = machine_get_gsbase();
+    ti->forked = forked;
     ti->task = t;
     t->machine = ti;
     struct pt_regs *r = thread_regs(ti);
@@ -329,6 +328,21 @@ int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
     ti->state = THREAD_READY;
     list_add_tail(&ti->list, &ready);
     return 0;
+}
+
+int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
+{
+    return thread_start(t, regs, tls, false);
+}
+
+int machine_fork(struct task *t, struct mm *mm, const struct pt_regs *regs, u64 tls)
+{
+    const struct mm *from = current->process->mm;
+
+    mm->machine = from->machine ? pgtable_fork(from->machine) : NULL;
+    if (from->machine && !mm->machine)
+        return -ENOMEM;
+    return thread_start(t, regs, tls, true); /* on a failure mm goes, and its tables with it */
 }
 
 void machine_thread_exit(void)
