@@ -113,6 +113,10 @@ if wanted port; then
         suite "port: build" sh -c 'echo "not ok 1 build/images/python-static.erofs is there (make python-static)"; exit 1'
     fi
 fi
+if wanted conformance; then
+    suite "CPython's own tests, a few" as_user timeout $((900 * slow)) \
+        /usr/bin/python3 "$work/tests/conformance/run.py" --quick "$THAW"
+fi
 if wanted fault; then
     suite "faults in snapshots" as_user timeout $((600 * slow)) python3 "$work/tests/fault/snapshot_faults.py" short
     suite "faults in images" as_user timeout $((600 * slow)) python3 "$work/tests/fault/image_faults.py" short

@@ -32,6 +32,7 @@ guest() {
 @test "UDP on the loopback: messages, errors, groups, control data; the one interface" { guest udp_sockets; }
 @test "a storm on sockets from many threads leaves none behind" { guest socket_storm; }
 @test "pseudo-terminals: lines, editing, echo, raw mode, flow control, window size, closing" { guest ptys; }
+@test "inotify: what happens to a directory and its files" { guest watching; }
 @test "signalfd, splice, tee, seals, /proc/net" { guest event_files; }
 @test "/proc and /dev show the sandbox" { guest procfs a b; }
 @test "execve" { guest exec; }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Directories: listing them, and making, removing, moving and linking names. */
+#include "inotify.h"
 #include "sys/syscall.h"
 #include "vfs.h"
 
@@ -130,6 +131,7 @@ static int create_end(struct walk *w, int error, struct inode *inode)
 
     if (error < 0)
         return error;
+    inotify_name(w->path.dentry, w->last, w->last_len, S_ISDIR(inode->mode), IN_CREATE);
     d = dentry_enter(w->path.dentry, w->last, w->last_len, inode);
     if (!IS_ERR(d)) /* without memory for it the next lookup finds it all the same */
         dentry_put(d);
@@ -302,6 +304,11 @@ static int remove_last(struct walk *w, bool directory)
     }
     if (r == 0)
         dentry_unlink(d);
+    if (r == 0 && unlikely(inotify_watches)) {
+        inode_refresh(victim);
+        inotify_tell(d, directory || !victim->nlink ? IN_DELETE_SELF : IN_ATTRIB);
+        inotify_tell_name(w->path.dentry, w->last, w->last_len, directory, IN_DELETE, 0);
+    }
     dentry_put(d);
     return r;
 }
@@ -387,6 +394,16 @@ static int rename_dentries(struct walk *from, struct dentry *old, struct walk *t
                             target ? target->inode : NULL, flags);
     if (r < 0)
         return r;
+    if (unlikely(inotify_watches)) {
+        u32 cookie = inotify_cookie();
+        bool directory = S_ISDIR(old->inode->mode);
+
+        inotify_tell_name(from->path.dentry, from->last, from->last_len, directory, IN_MOVED_FROM, cookie);
+        inotify_tell_name(to->path.dentry, to->last, to->last_len, directory, IN_MOVED_TO, cookie);
+        inotify_tell(old, IN_MOVE_SELF);
+        if (target && !exchange)
+            inotify_tell(target, target->inode->nlink ? IN_ATTRIB : IN_DELETE_SELF);
+    }
     if (exchange) {
         dentry_exchange(old, target);
     } else {

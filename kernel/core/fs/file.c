@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Open files. */
+#include "inotify.h"
 #include "vfs.h"
 
 static const struct file_operations path_fops; /* O_PATH: nothing can be done with it */
@@ -30,6 +31,8 @@ void file_put(struct file *f)
     if (!list_empty(&f->epoll_links))
         epoll_file_gone(f);
     locks_release_file(f);
+    if (!(f->flags & O_PATH))
+        inotify_dentry(f->path.dentry, file_writable(f) ? IN_CLOSE_WRITE : IN_CLOSE_NOWRITE);
     if (f->op->release)
         f->op->release(f);
     inode_put(f->inode);
@@ -66,6 +69,7 @@ struct file *file_open_path(const struct path *path, u32 flags, bool created)
             r = inode_truncate(inode, 0);
             if (r < 0 && r != -EINVAL) /* files of /proc have no size to set */
                 return ERR_PTR(r);
+            inotify_dentry(path->dentry, IN_MODIFY);
         }
         break;
     }
@@ -90,6 +94,7 @@ struct file *file_open_path(const struct path *path, u32 flags, bool created)
         return ERR_PTR(r);
     }
     f->flags |= O_LARGEFILE;
+    inotify_dentry(path->dentry, IN_OPEN);
     return f;
 }
 
@@ -110,6 +115,7 @@ static int open_create(struct walk *w, mode_t mode, struct path *res)
                         &inode);
     if (r < 0)
         return r;
+    inotify_name(parent, w->last, w->last_len, false, IN_CREATE);
     d = dentry_enter(parent, w->last, w->last_len, inode);
     if (IS_ERR(d))
         return (int)PTR_ERR(d);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Inodes and super blocks: life and death. */
+#include "inotify.h"
 #include "vfs.h"
 
 struct inode *inode_alloc(struct super_block *sb)
@@ -51,12 +52,16 @@ int inode_truncate(struct inode *inode, u64 size)
 int inode_setattr(const struct path *p, struct inode *attr, u32 which)
 {
     struct inode *inode = p->dentry->inode;
+    int r;
 
     if (path_rdonly(p))
         return -EROFS;
     if (!inode->op || !inode->op->setattr)
         return -EPERM;
-    return inode->op->setattr(inode, attr, which);
+    r = inode->op->setattr(inode, attr, which);
+    if (r == 0)
+        inotify_dentry(p->dentry, IN_ATTRIB);
+    return r;
 }
 
 u64 now_realtime(void) { return machine_clock(0); }

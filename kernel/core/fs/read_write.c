@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* read, write and their kin; lseek, sendfile, copy_file_range, and the calls that ask for bytes to reach a disk. */
+#include "inotify.h"
 #include "sys/syscall.h"
 #include "uio.h"
 #include "vfs.h"
@@ -118,6 +119,7 @@ static s64 write_limit(u64 pos, u64 n)
 static s64 file_rw(struct file *f, struct iov_iter *it, loff_t *pos, bool write, bool append)
 {
     bool regular = S_ISREG(f->inode->mode);
+    s64 r;
 
     if (write ? !file_writable(f) : !file_readable(f))
         return -EBADF;
@@ -146,7 +148,10 @@ static s64 file_rw(struct file *f, struct iov_iter *it, loff_t *pos, bool write,
             return n;
         it->left = (u64)n;
     }
-    return rw_buffered(f, it, pos, write);
+    r = rw_buffered(f, it, pos, write);
+    if (r > 0)
+        inotify_dentry(f->path.dentry, write ? IN_MODIFY : IN_ACCESS);
+    return r;
 }
 
 static s64 fd_rw(int fd, struct iov_iter *it, bool write)

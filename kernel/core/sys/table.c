@@ -55,7 +55,8 @@
     X(socket, "dxd") X(connect, "fpu") X(accept, "fpp") X(sendto, "fbuxpu") X(recvfrom, "fbuxpp") X(sendmsg, "fpx")    \
     X(recvmsg, "fpx") X(shutdown, "fd") X(bind, "fpu") X(listen, "fd") X(getsockname, "fpp") X(getpeername, "fpp")     \
     X(socketpair, "dxdp") X(setsockopt, "fddpu") X(getsockopt, "fddpp") X(accept4, "fppx") X(recvmmsg, "fpuxp")        \
-    X(sendmmsg, "fpux") X(signalfd, "fpu") X(signalfd4, "fpux") X(splice, "fpfpux") X(tee, "ffux")                     \
+    X(sendmmsg, "fpux") X(inotify_init, "") X(inotify_init1, "x")                   \
+    X(inotify_add_watch, "fsx") X(inotify_rm_watch, "fd") X(signalfd, "fpu") X(signalfd4, "fpux") X(splice, "fpfpux") X(tee, "ffux")                     \
     X(vmsplice, "fpux")                                                                                                \
     X(pidfd_open, "dx") X(pidfd_send_signal, "fdpx")                                                                   \
     X(sethostname, "pu") X(setdomainname, "pu") X(acct, "s")
