@@ -108,7 +108,7 @@ void thaw_snapshot_close(struct thaw_snapshot *snapshot);
 /* What a snapshot is to be taken of. Set size to sizeof(struct thaw_creation) and leave unused fields zero. */
 struct thaw_creation {
     size_t size;
-    uint64_t memory;  /* as in struct thaw_start */
+    uint64_t memory; /* as in struct thaw_start */
     enum thaw_machine machine;
     const char *warm; /* Python source that is run before; or NULL */
     /* NULL-terminated: a program of the image that makes the snapshot call by itself (docs/abi.md). NULL: the image's

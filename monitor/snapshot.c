@@ -49,8 +49,8 @@ static const char *region_check(const struct machine *machine, const struct thaw
     if (r->prot & ~7u)
         return "a region has a protection it may not have";
     const char *wrong = machine->region_check(r, &user);
-    if (wrong)
-        return wrong;
+    if (wrong)        /* a constant, not in user */
+        return wrong; // cppcheck-suppress returnDanglingLifetime
     switch (r->kind) {
     case THAW_REGION_ZERO:
     case THAW_REGION_POPULATE: return NULL;

@@ -54,7 +54,7 @@ struct trained {
     struct take *take;
     bool done;
     uint64_t bias; /* as that of struct take, of the training run's process */
-    uint64_t at; /* the huge page that is being counted, and its pages written */
+    uint64_t at;   /* the huge page that is being counted, and its pages written */
     uint32_t pages;
     uint64_t best; /* the one with the most of those that can be huge pages */
     uint32_t best_pages;

@@ -23,8 +23,6 @@ static u32 lock_word;
 
 void thread_started(struct pt_regs *regs);
 
-#pragma weak task_begin /* the core's, once it forks */
-
 /* ---- the big kernel lock ---- */
 
 void kernel_lock(void)

@@ -9,8 +9,8 @@
 
 struct space first_space;
 
-static u32 slot_taken[NR_SLOTS]; /* a thread clears its word once it is off its stack */
-static u32 slots_used;           /* no slot from here on is taken or was ever */
+static u32 slot_taken[NR_SLOTS];       /* a thread clears its word once it is off its stack */
+static u32 slots_used;                 /* no slot from here on is taken or was ever */
 static u64 slot_mapped[NR_SLOTS / 64]; /* a bit a slot */
 
 static u64 slot_stack(u32 slot) { return THAW_KSTACK_ADDR + slot * KSTACK_SLOT + (KSTACK_SLOT - KSTACK_SIZE); }

@@ -479,20 +479,21 @@ static bool fault_pages(struct mm *mm, const struct vma *v, u64 addr, bool write
     end = min(end, v->start + in_file);
     if (addr >= end)
         return false;
-    for (u64 pos = start, run = start; pos < end;) {
+    for (u64 pos = start; pos < end;) {
         char *page = v->file->op->page(v->file, (v->pgoff + (pos - v->start)) >> PAGE_SHIFT), *first = page;
         if (IS_ERR(page)) {
             if (pos > addr)
                 return true;
             if (pos < round_down(addr, PAGE_SIZE)) { /* not what was asked for: see to that alone */
-                pos = run = round_down(addr, PAGE_SIZE);
+                pos = round_down(addr, PAGE_SIZE);
                 continue;
             }
             out_of_memory();
             return true;
         }
         /* As many as lie side by side go in at once. */
-        for (run = pos, pos += PAGE_SIZE; pos < end; pos += PAGE_SIZE) {
+        u64 run = pos;
+        for (pos += PAGE_SIZE; pos < end; pos += PAGE_SIZE) {
             char *next = v->file->op->page(v->file, (v->pgoff + (pos - v->start)) >> PAGE_SHIFT);
             if (next != page + PAGE_SIZE)
                 break;
