@@ -13,10 +13,13 @@
 
 kvm_probe_code:
 	say STEP_RUNS
-	mov $GUEST_LOOPS, %ecx
-1:	dec %ecx
-	jnz 1b
+	mov $GUEST_ROUNDS, %ebx
+1:	mov $GUEST_LOOPS, %ecx
+2:	dec %ecx
+	jnz 2b
 	say STEP_LOOPED
+	dec %ebx
+	jnz 1b
 	/* To ring 3. */
 	xor %ebx, %ebx
 	mov $GUEST_USER, %ecx

@@ -24,7 +24,8 @@
 #define SEL_USER_CODE (0x20 | 3)
 #define SEL_TSS 0x28
 
-#define GUEST_LOOPS 20000
+#define GUEST_LOOPS 5000
+#define GUEST_ROUNDS 4 /* of the loop, each with a STEP_LOOPED */
 #define GUEST_SYSCALLS 64
 #define GUEST_WORD 0x7468617721 /* what ring 3 stores in the lazy page */
 
@@ -33,7 +34,7 @@
 #define STEP_NONE 0
 #define STEP_CREATED 1 /* the VM is set up */
 #define STEP_RUNS 2    /* ring 0 runs */
-#define STEP_LOOPED 3  /* the loop is done */
+#define STEP_LOOPED 3  /* the loop is done once more */
 #define STEP_SYSCALLS 4
 #define STEP_FAULTED 5 /* the page fault was served, ring 3 read back what it had stored */
 #define STEP_BAD 6     /* something happened that should not have */

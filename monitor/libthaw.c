@@ -552,8 +552,15 @@ static void gather_rusage(struct thaw_sandbox *s)
 {
     struct rusage ru;
     siginfo_t info;
+    long r;
 
-    if (syscall(SYS_waitid, P_PID, s->sb.pid, &info, WEXITED | WNOWAIT | WNOHANG, &ru) < 0)
+    if (s->sb.pid <= 0)
+        return;
+    kill(s->sb.pid, SIGKILL); /* before it has ended there is nothing to gather; if it has, this is nothing */
+    do
+        r = syscall(SYS_waitid, P_PID, s->sb.pid, &info, WEXITED | WNOWAIT, &ru);
+    while (r < 0 && errno == EINTR);
+    if (r < 0)
         return;
     s->statistics.memory_peak = (uint64_t)ru.ru_maxrss * 1024;
     s->statistics.cpu_user_us = (uint64_t)ru.ru_utime.tv_sec * 1000000 + (uint64_t)ru.ru_utime.tv_usec;

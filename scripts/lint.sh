@@ -24,4 +24,12 @@ clang-tidy --quiet $(files 'monitor/*.c') -- -std=gnu17 -Iinclude -Imonitor -I"$
 clang-tidy --quiet $(files 'kernel/core/*.c') -- -std=gnu17 -ffreestanding -Iinclude -Ikernel -Ikernel/core \
 	-Ikernel/core/fs -Ikernel/core/mm -Ikernel/core/proc -Ikernel/core/sys -Ikernel/core/lib 2>/dev/null |
 	grep -E '(warning|error):' && bad=1
+echo "lint: counts"
+# The ceilings of tests/e2e/counts.txt only shrink.
+git show HEAD:tests/e2e/counts.txt 2>/dev/null | awk '
+	/^#/ { next }
+	NR == FNR { old[$1 " " $2] = $3; next }
+	{ now[$1 " " $2] = $3; if (($1 " " $2) in old && $3 > old[$1 " " $2]) { print FILENAME ": " $1 " " $2 " grew from " old[$1 " " $2] " to " $3; bad = 1 } }
+	END { for (k in old) if (!(k in now)) { print "tests/e2e/counts.txt: " k " is gone"; bad = 1 }; exit bad }
+' - tests/e2e/counts.txt || bad=1
 exit $bad

@@ -19,11 +19,11 @@ began=$(date +%s)
 # What is tested is a copy: an ordinary user may not reach the tree, and nobody rebuilds it meanwhile.
 mkdir -p "$work/bin/images" "$work/tests"
 cp "$BUILD/thaw" "$BUILD/thaw-oci" "$work/bin/" && cp -R "$BUILD/python-agent" "$work/bin/" && cp "$BUILD"/images/*.erofs "$BUILD"/images/*.json "$work/bin/images/" &&
-    cp -R tests/. "$work/tests/" && cp -R "$BUILD/tests/guest" "$BUILD/tests/tools" "$work/bin/" || exit 1
+    cp -R tests/. "$work/tests/" && cp -R "$BUILD/tests/guest" "$BUILD/tests/tools" "$BUILD/tests/hostile" "$work/bin/" || exit 1
 mkdir -p "$work/docs" && cp docs/thaw.1 "$work/docs/" 2>/dev/null
 find "$work/tests" -name __pycache__ -exec rm -rf {} +
 chmod -R a+rX "$work"
-export THAW="$work/bin/thaw" GUEST="$work/bin/guest" TOOLS="$work/bin/tools"
+export THAW="$work/bin/thaw" GUEST="$work/bin/guest" TOOLS="$work/bin/tools" HOSTILE="$work/bin/hostile/thaw"
 export PYTHONDONTWRITEBYTECODE=1 LC_ALL=C.UTF-8
 kvm_group=''
 if [ -n "${THAW_TEST_MACHINE:-}" ]; then
@@ -127,6 +127,12 @@ if wanted escape; then
     [ "$(id -u)" -ne 0 ] || suite "escape (root)" timeout $((300 * slow)) python3 "$work/tests/fault/escape.py"
     suite "escape (user)" as_user timeout $((300 * slow)) python3 "$work/tests/fault/escape.py"
 fi
+# A hostile ring 0, and restores in a row: where the machine is kvm, in the emulated VM as a rule.
+if wanted kvm && [ "${THAW_TEST_MACHINE:-}" = kvm ]; then
+    suite "hostile kernel (root)" timeout $((600 * slow)) python3 "$work/tests/fault/hostile.py"
+    suite "hostile kernel (user)" as_user timeout $((600 * slow)) python3 "$work/tests/fault/hostile.py"
+    suite "500 restores" as_user env THAW_TEST_RESTORES=500 timeout $((600 * slow)) python3 "$work/tests/fault/restores.py"
+fi
 if wanted fuzz; then
     # Each for a short while; `make fuzz` has the time.
     suite "fuzz" env BUILD="$BUILD" THAW="$work/bin/thaw" timeout 1200 bash "$work/tests/fuzz/run.sh" "${FUZZ_TIME:-10}"
@@ -136,14 +142,14 @@ nested() {
     machine=$nested_machine limit=${THAW_NESTED_LIMIT:-3000}
     tree="$work/tree"
     mkdir -p "$tree/build/tests" && cp -R "$work/tests" "$work/docs" "$tree/" &&
-        cp -R "$work/bin/thaw" "$work/bin/images" "$tree/build/" &&
-        cp -R "$work/bin/guest" "$work/bin/tools" "$tree/build/tests/" || return 1
+        cp -R "$work/bin/thaw" "$work/bin/thaw-oci" "$work/bin/python-agent" "$work/bin/images" "$tree/build/" &&
+        cp -R "$work/bin/guest" "$work/bin/tools" "$work/bin/hostile" "$tree/build/tests/" || return 1
     t=$(date +%s)
     printf '== nested: end to end on the machine %s, in an emulated VM, %d s at most\n' "$machine" "$limit"
     # Emulated, everything takes up to 13 times as long.
     BUILD=$BUILD "$work/tests/nested/vm.sh" --tree "$tree" --timeout "$limit" --cpus 2 --env "THAW_TEST_MACHINE=$machine" \
         --env THAW_TEST_SLOW=8 --env THAW_KVM_PROBE_MS=20000 -- \
-        sh tests/run.sh ${THAW_NESTED_SUITES:-e2e} 2>&1 | tee "$work/nested.out" | sed -u 's/^/   /'
+        sh tests/run.sh ${THAW_NESTED_SUITES:-e2e kvm} 2>&1 | tee "$work/nested.out" | sed -u 's/^/   /'
     # Without its closing line the run broke off.
     set -- $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*$/\1 \2 \4/p' "$work/nested.out" | tail -n 1)
     [ $# -gt 1 ] || set -- 0 1

@@ -31,6 +31,13 @@ setup() {
 
 thaw() { "$THAW" "$@"; }
 
+# machine: what a start takes here.
+machine() {
+    local stats=$BATS_TEST_TMPDIR/machine
+    thaw exec --root / --stats "$stats" -- / >/dev/null 2>&1 || true
+    python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["machine"])' "$stats"
+}
+
 # ms N: so many milliseconds, more where all takes longer; for limits that a program must get somewhere in.
 ms() { echo "$(($1 * ${THAW_TEST_SLOW:-1}))ms"; }
 

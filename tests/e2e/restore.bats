@@ -202,7 +202,7 @@ P
     run thaw snapshot list
     has one
     run thaw snapshot inspect one
-    has "machine   process"
+    has "machine   ${THAW_TEST_MACHINE:-}"
     run thaw snapshot inspect one --map
     has populate
     run thaw snapshot verify one

@@ -84,6 +84,13 @@ put("control", "names", call(26, args=(6, 0, 0), data=b"m") + call(29, args=(0, 
 put("control", "read-only", call(17, 1, (3, 6, 0), b"f") + call(27, 1, data=b"f") + call(26, 1, (6, 0, 0), b"x") + call(29, 1, (0, 1, 0), b"fg"))
 put("control", "wrong", call(255, data=bytes(47)) + call(255, data=bytes(60)) + call(99) + call(16, 200) + call(0) + call(16, data=b"a\0b"))
 
+# fuzz_kvm_call: what 0 to 2 are, then op, length, four arguments (an index of a table, or a number), and the host's answers.
+for op in (1, 16, 17, 19, 65, 66, 67, 68, 69, 70, 64, 79, 200):
+    for fd in (0, 1, 2, 3):
+        put("kvm_call", f"op-{op}-{fd}", bytes([fd, 3 - fd, 1, op, 16, 0, fd, 4 + fd, 0, 0]) + bytes(range(1, 40)))
+put("kvm_call", "longest", bytes([0, 0, 0, 66, 0, 255, 1, 0, 0, 0]) + bytes(40))
+put("kvm_call", "too-long", bytes([0, 0, 0, 67, 10, 1, 4, 0, 0]) + bytes(40))
+
 # fuzz_erofs: small images in several layouts.
 with tempfile.TemporaryDirectory() as d:
     src = os.path.join(d, "src")

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The command under test on a machine of the tests' choice: executes THAW_TEST_COMMAND with the same words, but for
- * `--machine THAW_TEST_MACHINE` after run and exec. In place of thaw, so that every test, and every program that a
+ * `--machine THAW_TEST_MACHINE` after run, exec and snapshot create. In place of thaw, so that every test, and every program that a
  * test starts, is on that machine without having to know of it.
  */
 #include <stdio.h>
@@ -21,7 +21,8 @@ int main(int argc, char **argv)
     }
     for (int i = 0; i < argc; i++) {
         words[n++] = argv[i];
-        if (i == 1 && (strcmp(argv[1], "run") == 0 || strcmp(argv[1], "exec") == 0)) {
+        if (i == 1 ? strcmp(argv[1], "run") == 0 || strcmp(argv[1], "exec") == 0
+                   : i == 2 && strcmp(argv[1], "snapshot") == 0 && strcmp(argv[2], "create") == 0) {
             words[n++] = "--machine";
             words[n++] = (char *)machine;
         }
