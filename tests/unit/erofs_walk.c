@@ -205,3 +205,7 @@ int erofs_walk(const void *image, size_t size, struct erofs_budget budget,
         *errors = w.errors;
     return 0;
 }
+
+/* Nobody watches here. */
+u32 inotify_watches;
+void inotify_tell(struct dentry *d, u32 mask) {}
