@@ -19,7 +19,7 @@ MUSL_CC := musl-gcc
 OBJCOPY := objcopy
 HOST_CC := gcc
 
-.PHONY: all kernel thaw libthaw unit-tests guest-tests deps hello test bench soak conformance lint install clean
+.PHONY: test-nested test-port all kernel thaw libthaw unit-tests guest-tests deps hello test bench soak conformance lint install clean
 .DELETE_ON_ERROR:
 all: thaw kernel libthaw thaw-oci python-image
 
@@ -231,8 +231,17 @@ hello: deps
 # Without the port's image its tests fail, and say so; all others run.
 test: deps
 	@$(MAKE) --no-print-directory all unit-tests guest-tests fuzzers
-	-@$(MAKE) --no-print-directory python-static
 	@$(RUN_ENV) bash tests/run.sh
+
+# The end-to-end tests on the kvm machine, in a VM whose KVM works.
+test-nested: deps
+	@$(MAKE) --no-print-directory all unit-tests guest-tests
+	@$(RUN_ENV) bash tests/run.sh nested
+
+# CPython built from source, and the tests of that.
+test-port: deps
+	@$(MAKE) --no-print-directory all guest-tests python-static
+	@$(RUN_ENV) bash tests/run.sh port
 
 soak: deps
 	@$(MAKE) --no-print-directory all unit-tests guest-tests

@@ -11,7 +11,7 @@ int choice_make(const struct thaw_store *store, enum thaw_machine wanted, enum t
     struct kvm_verdict v;
 
     *machine = THAW_MACHINE_PROCESS;
-    if (wanted == THAW_MACHINE_PROCESS || (wanted == THAW_MACHINE_AUTO && !CHOICE_HAS_KVM))
+    if (wanted == THAW_MACHINE_PROCESS || (wanted == THAW_MACHINE_AUTO && !CHOICE_AUTO_KVM))
         return 0;
     v = kvm_verdict_get(store, false);
     if (v.finding == KVM_USABLE && CHOICE_HAS_KVM) {

@@ -216,8 +216,12 @@ static const char *machine_summary(const struct kvm_verdict *kvm)
         return "\n`thaw run` takes the machine process: a host process confined by seccomp. The machine kvm is not "
                "part "
                "of\nthis build.";
-    if (kvm->finding == KVM_USABLE)
+    if (kvm->finding == KVM_USABLE && CHOICE_AUTO_KVM)
         return "\n`thaw run` takes the machine kvm: a VM, confined by the hardware.";
+    if (kvm->finding == KVM_USABLE)
+        return "\n`thaw run` takes the machine process: a host process confined by seccomp. This host's KVM works:\n"
+               "`--machine kvm` makes the sandbox a VM. It is not taken by itself, since not every test passes on it "
+               "yet.";
     return "\n`thaw run` takes the machine process: a host process confined by seccomp. The machine kvm, a VM, would "
            "be "
            "a\nstronger boundary, but this host's KVM cannot be used, as said above.";

@@ -74,8 +74,9 @@ mkdir -p "$work/user/home" "$work/root/home"
 chmod 700 "$work/user" "$work/root"
 export TMPDIR="$work/root" HOME="$work/root/home" THAW_TEST_HOME="$work/root/home"
 
+# port and nested take longer than all the others together: only when asked for.
 wanted() {
-    [ -z "$only" ] && return 0
+    case $1 in port | nested) ;; *) [ -z "$only" ] && return 0 ;; esac
     case " $only " in *" $1 "*) return 0 ;; esac
     return 1
 }

@@ -104,7 +104,7 @@ argc, off = struct.unpack_from("I", r, 8)[0], struct.unpack_from("I", r, 16)[0]
 print(made, r[off:].split(b"\0")[:argc])'
     call='import ctypes, mmap
 made = "made"
-m = mmap.mmap(-1, 4096, prot=7); m.write(bytes.fromhex("b823000000cd80c3"))
+m = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 7); m.write(bytes.fromhex("b823000000cd80c3"))
 ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()'
     write='made = "made"; open("/dev/thaw", "wb", 0).write(b"snapshot")'
     for way in "$call" "$write"; do
