@@ -125,7 +125,7 @@ static bool thread_has_mark(int dir, unsigned tid, void *arg)
     return !s->found;
 }
 
-/* The first thread may have ended before the others; then it shows no descriptors. */
+/* The first thread may have ended before the others; then it shows no descriptors, not even to its own user (EACCES). */
 static bool process_has_mark(int proc, pid_t pid, const char *mark)
 {
     struct search s = {.mark = mark};
@@ -135,8 +135,6 @@ static bool process_has_mark(int proc, pid_t pid, const char *mark)
     snprintf(path, sizeof path, "%d/fd/3", (int)pid);
     if (has_mark(proc, path, mark))
         return true;
-    if (errno == EACCES || errno == EPERM) /* another user's */
-        return false;
     snprintf(path, sizeof path, "%d/task", (int)pid);
     dir = (int)syscall(SYS_openat, proc, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
