@@ -77,7 +77,10 @@ int control_serve(struct sandbox *sb, struct thaw_error *err)
     /* These are not answered. */
     case THAW_CALL_PROCESS: processes_add(sb, call.arg[0]); return 0;
     case THAW_CALL_KICK: processes_kick(sb, call.arg[0], call.arg[1]); return 0;
-    case THAW_CALL_OVER: kill(sb->pid, SIGKILL); return 0;
+    case THAW_CALL_OVER:
+        if (sb->pid > 0)
+            kill(sb->pid, SIGKILL);
+        return 0;
     default:
         if (!data_out)
             reply.ret = -ENODEV;
