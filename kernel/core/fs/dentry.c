@@ -39,12 +39,17 @@ static void dentry_unhash(struct dentry *d)
     d->hashed = false;
 }
 
+static void lru_del(struct dentry *d)
+{
+    list_del(&d->lru);
+    dentry_unused--;
+    d->inode->sb->unused_names--;
+}
+
 struct dentry *dentry_get(struct dentry *d)
 {
-    if (d->refs++ == 0) {
-        list_del(&d->lru);
-        dentry_unused--;
-    }
+    if (d->refs++ == 0)
+        lru_del(d);
     return d;
 }
 
@@ -55,6 +60,7 @@ static bool dentry_keep(struct dentry *d)
         return false;
     list_add_tail(&d->lru, &dentry_lru);
     dentry_unused++;
+    d->inode->sb->unused_names++;
     return true;
 }
 
@@ -79,8 +85,7 @@ static void dentry_evict_oldest(void)
 {
     struct dentry *d = list_first_entry(&dentry_lru, struct dentry, lru);
 
-    list_del(&d->lru);
-    dentry_unused--;
+    lru_del(d);
     dentry_free(d);
 }
 
@@ -99,15 +104,14 @@ void dentry_shrink(struct super_block *sb)
     struct list_head *at = &dentry_lru;
 
     /* A parent that freeing a name leaves unused goes to the list's end: one pass sees it too. */
-    while (at->next != &dentry_lru) {
+    while (at->next != &dentry_lru && (!sb || sb->unused_names)) {
         struct dentry *d = list_entry(at->next, struct dentry, lru);
 
         if (sb && d->inode->sb != sb) {
             at = at->next;
             continue;
         }
-        list_del(&d->lru);
-        dentry_unused--;
+        lru_del(d);
         dentry_free(d);
     }
 }
@@ -227,8 +231,7 @@ void dentry_unlink(struct dentry *d)
     d->unlinked = true;
     dentry_unhash(d);
     if (!d->refs) { /* it was only cached */
-        list_del(&d->lru);
-        dentry_unused--;
+        lru_del(d);
         dentry_free(d);
     }
 }

@@ -58,6 +58,7 @@ struct super_block {
     const char *type; /* "erofs", "tmpfs", ... as /proc/mounts names it */
     const struct super_operations *op;
     struct dentry *root;
+    u32 unused_names; /* dentries that nobody holds */
     void *private;
 };
 #define SB_RDONLY 1u

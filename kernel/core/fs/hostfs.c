@@ -54,6 +54,37 @@ static bool hostfs_stale(const struct hostfs_sb *hs)
     return hs->start != ((const struct thaw_boot *)machine_boot())->stats.t_entry_ns;
 }
 
+/*
+ * Handles that were read from and are to be closed: with the next call that is made anyway. Nobody outside waits for
+ * that, and many a program has no next one.
+ */
+#define CLOSING_MAX 8u
+static struct hostfs_closing {
+    u64 share, start;
+    s64 handle;
+} closing[CLOSING_MAX];
+static u32 closing_count;
+
+static void hostfs_close_pending(void)
+{
+    while (closing_count) {
+        const struct hostfs_closing c = closing[--closing_count];
+        struct thaw_call call = {.op = THAW_CALL_CLOSE, .arg = {c.share, (u64)c.handle}};
+
+        if (c.start == ((const struct thaw_boot *)machine_boot())->stats.t_entry_ns)
+            machine_monitor_call(&call, NULL, NULL, 0);
+    }
+}
+
+static void hostfs_close_later(const struct super_block *sb, s64 handle)
+{
+    const struct hostfs_sb *hs = sb->private;
+
+    if (closing_count == CLOSING_MAX)
+        hostfs_close_pending();
+    closing[closing_count++] = (struct hostfs_closing){hs->share, hs->start, handle};
+}
+
 /* data must not be memory that others may free meanwhile: the lock is dropped. *got: bytes of the reply. */
 static s64 hostfs_call(const struct super_block *sb, struct thaw_call *call, const void *data, size_t len, void *reply,
                        size_t reply_size)
@@ -63,6 +94,7 @@ static s64 hostfs_call(const struct super_block *sb, struct thaw_call *call, con
 
     if (hostfs_stale(hs))
         return -ESTALE;
+    hostfs_close_pending();
     call->arg[0] = hs->share;
     call->len = (u32)len;
     r = machine_monitor_call(call, data, reply, reply_size);
@@ -175,11 +207,15 @@ static struct hostfs_file *hostfs_any_file(struct hostfs_node *node, bool writab
 static void hostfs_file_put(const struct super_block *sb, struct hostfs_file *hf)
 {
     s64 handle = hf->handle;
+    bool writable = hf->writable;
 
     if (--hf->refs)
         return;
     kfree(hf);
-    hostfs_call_handle(sb, THAW_CALL_CLOSE, handle, 0);
+    if (writable)
+        hostfs_call_handle(sb, THAW_CALL_CLOSE, handle, 0);
+    else
+        hostfs_close_later(sb, handle);
 }
 
 static int hostfs_getattr(struct inode *inode)
