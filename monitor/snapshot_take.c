@@ -24,6 +24,9 @@
 #include <xxhash.h>
 
 #define CHUNK (1u << 20)
+/* The file is written in aligned pieces of this: file systems that can keep such in large pages, which are cheaper to map
+ * and to read, go by the size of a write. */
+#define PIECE (4u << 20)
 /* A gap of zero pages shorter than this stays in the file (as a hole): one mapping is cheaper than two. */
 #define ZERO_GAP 16u
 /* Pages written by the training run with fewer others between them are brought in by one call. */
@@ -40,7 +43,9 @@ struct take {
     uint64_t bias; /* from a region's address to the one there */
     struct thaw_region in[THAW_REGION_MAX], out[THAW_REGION_MAX];
     uint32_t in_count, out_count;
-    uint64_t off;    /* end of the file so far */
+    uint64_t off; /* end of the file so far, with what is in piece */
+    size_t piece_len;
+    uint8_t *piece;  /* PIECE bytes: the end of the file that is not written yet */
     uint64_t resume; /* read once: the kernel could change it */
     uint64_t huge;   /* address of what is to be a huge page; 0: nothing */
     struct thaw_region hint[THAW_REGION_MAX];
@@ -84,18 +89,35 @@ static bool is_zero(const uint8_t *p)
     return true;
 }
 
-static int take_write(struct take *t, const uint8_t *p, size_t n)
+static int take_flush(struct take *t)
 {
-    XXH3_128bits_update(t->sum, p, n);
-    while (n) {
-        ssize_t w = pwrite(t->fd, p, n, (off_t)t->off);
+    const uint8_t *p = t->piece;
+
+    while (t->piece_len) {
+        ssize_t w = pwrite(t->fd, p, t->piece_len, (off_t)(t->off - t->piece_len));
         if (w < 0 && errno == EINTR)
             continue;
         if (w <= 0)
             return w < 0 ? -errno : -EIO;
         p += w;
-        n -= (size_t)w;
-        t->off += (uint64_t)w;
+        t->piece_len -= (size_t)w;
+    }
+    return 0;
+}
+
+static int take_write(struct take *t, const uint8_t *p, size_t n)
+{
+    XXH3_128bits_update(t->sum, p, n);
+    while (n) {
+        size_t room = PIECE - t->off % PIECE, k = n < room ? n : room;
+        memcpy(t->piece + t->piece_len, p, k);
+        t->piece_len += k;
+        t->off += k;
+        p += k;
+        n -= k;
+        int err = k == room ? take_flush(t) : 0;
+        if (err)
+            return err;
     }
     return 0;
 }
@@ -205,6 +227,7 @@ static int take_pages(struct take *t)
     bool done = !t->huge;
 
     t->off = SNAPSHOT_PAGES_OFF;
+    t->piece_len = 0;
     t->out_count = 0;
     XXH3_128bits_reset(t->sum);
     if (ftruncate(t->fd, SNAPSHOT_PAGES_OFF))
@@ -220,7 +243,7 @@ static int take_pages(struct take *t)
         if (err)
             return err;
     }
-    return 0;
+    return take_flush(t);
 }
 
 static int take_finish(struct take *t, const struct sandbox *sb)
@@ -529,8 +552,9 @@ int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct t
     t->bias = sb->memory_bias;
     t->off = SNAPSHOT_PAGES_OFF;
     t->buf = malloc(CHUNK);
+    t->piece = malloc(PIECE);
     t->sum = XXH3_createState();
-    if (!t->buf || !t->sum)
+    if (!t->buf || !t->piece || !t->sum)
         goto out;
     XXH3_128bits_reset(t->sum);
     ret = -EINVAL;
@@ -581,6 +605,7 @@ out:
         close(t->mem);
     XXH3_freeState(t->sum);
     free(t->buf);
+    free(t->piece);
     free(t);
     sb->snapshot_us = (now_ns(CLOCK_MONOTONIC) - began) / 1000;
     return ret;
