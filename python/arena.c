@@ -5,10 +5,12 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <malloc.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 /* obmalloc's sizes in CPython 3.10 and later. Were they others, a little memory would be wasted and nothing gained. */
 #define ARENA_SIZE (1u << 20)
@@ -18,6 +20,8 @@
 #define SMALL_STEP 16u
 /* More blocks than there are holes in any heap of ours. */
 #define GRAB_MAX 200000
+/* malloc() keeps blocks up to this when they are freed. */
+#define CACHED_MAX 1040
 /* For malloc() in the run. */
 #define ROOM_SIZE (48u << 10)
 
@@ -93,15 +97,18 @@ void arena_open(void)
 /* The same for malloc(): what is free below the top of its heap is taken, the largest first. */
 void arena_make_room(void)
 {
-    char *top = malloc(ARENA_SIZE);
-    free(top);
-    if (top == NULL)
-        return;
-    for (size_t size = ARENA_SIZE / 2; size >= 24; size = size > 1040 ? size / 8 * 7 / 16 * 16 : size - 16)
+    char *top = (char *)sbrk(0) - mallinfo2().keepcost;
+    for (size_t size = ARENA_SIZE / 2; size >= 16; size = size > CACHED_MAX ? size / 8 * 7 / 16 * 16 : size - 16)
         for (int i = 0; i < GRAB_MAX; i++) {
             char *p = malloc(size);
-            if (p == NULL || p >= top) /* kept, or it would be the first to be found again */
+            __asm__ volatile("" : "+r"(p)); /* or the compiler finds that nothing is done with it */
+            if (p == NULL)
                 break;
+            if (p >= top) {
+                if (size > CACHED_MAX) /* a smaller one would be the first to be found again */
+                    free(p);
+                break;
+            }
         }
     free(room);
 }

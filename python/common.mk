@@ -3,7 +3,7 @@
 # (Makefile).
 
 # The C and assembly files that make an interpreter start and end Thaw's way.
-START_OBJECTS := thaw_snapshot start arena request streams program renew ending stash stash_code
+START_OBJECTS := thaw_snapshot start arena request streams program renew names ending stash stash_code
 
 # One segment for code and constants, without a seam within a huge page; what is written to in another (hot.lds). No
 # RELRO: it costs a system call at start and guards a GOT that a static program hardly has.

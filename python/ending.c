@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "ending.h"
 
+#include "names.h"
+
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -201,7 +203,7 @@ static bool ending_stream_is_plain(PyObject *stream)
         return true;
     if (Py_TYPE(stream) != ending.text_type)
         return false;
-    PyObject *buffer = PyObject_GetAttrString(stream, "buffer");
+    PyObject *buffer = PyObject_GetAttr(stream, name_get(NAME_buffer));
     if (buffer == NULL) {
         PyErr_Clear();
         return false;
@@ -213,19 +215,19 @@ static bool ending_stream_is_plain(PyObject *stream)
 
 static bool ending_stream_is_closed(PyObject *stream)
 {
-    PyObject *closed = PyObject_GetAttrString(stream, "closed");
+    PyObject *closed = PyObject_GetAttr(stream, name_get(NAME_closed));
     int yes = closed != NULL ? PyObject_IsTrue(closed) : 0;
     Py_XDECREF(closed);
     PyErr_Clear();
     return yes > 0;
 }
 
-static int ending_stream_flush(const char *name)
+static int ending_stream_flush(enum name name)
 {
-    PyObject *stream = PySys_GetObject(name);
+    PyObject *stream = name_sys(name);
     if (stream == NULL || stream == Py_None || ending_stream_is_closed(stream))
         return 0;
-    PyObject *result = PyObject_CallMethod(stream, "flush", NULL);
+    PyObject *result = PyObject_CallMethodNoArgs(stream, name_get(NAME_flush));
     if (result == NULL) {
         PyErr_Clear();
         return -1;
@@ -237,16 +239,16 @@ static int ending_stream_flush(const char *name)
 /* Layers of the three original streams; they are flushed by name and must not be closed early. */
 static bool ending_is_standard(PyObject *o)
 {
-    static const char *const names[] = {"__stdin__", "__stdout__", "__stderr__"};
+    static const enum name names[] = {NAME___stdin__, NAME___stdout__, NAME___stderr__};
     bool found = false;
     for (int i = 0; i < 3 && !found; i++) {
-        PyObject *layer = Py_XNewRef(PySys_GetObject(names[i]));
+        PyObject *layer = Py_XNewRef(name_sys(names[i]));
         while (layer != NULL && !found) {
             found = layer == o;
-            const char *next = Py_TYPE(layer) == ending.text_type  ? "buffer"
-                               : Py_TYPE(layer) != ending.raw_type ? "raw"
-                                                                   : NULL;
-            PyObject *inner = next != NULL ? PyObject_GetAttrString(layer, next) : NULL;
+            PyObject *next = Py_TYPE(layer) == ending.text_type  ? name_get(NAME_buffer)
+                             : Py_TYPE(layer) != ending.raw_type ? name_get(NAME_raw)
+                                                                 : NULL;
+            PyObject *inner = next != NULL ? PyObject_GetAttr(layer, next) : NULL;
             Py_SETREF(layer, inner);
             PyErr_Clear();
         }
@@ -308,7 +310,7 @@ static bool ending_is_quiet(void)
     for (Py_ssize_t i = 0; quiet && i < PyList_GET_SIZE(list); i++)
         quiet = !ending_object_matters(PyList_GET_ITEM(list, i));
     /* Instances without a dictionary and slots are no containers; look at the obvious place. */
-    PyObject *main = PyDict_GetItemString(PyImport_GetModuleDict(), "__main__");
+    PyObject *main = PyDict_GetItem(PyImport_GetModuleDict(), name_get(NAME___main__));
     Py_ssize_t pos = 0;
     if (main != NULL && PyModule_Check(main))
         while (quiet && PyDict_Next(PyModule_GetDict(main), &pos, &key, &value))
@@ -440,10 +442,10 @@ static void ending_sweep(void)
     for (size_t i = ending.old_count; i-- > 0;)
         ending_module_restore(&ending.old[i]);
     /* sys goes last, and its streams with it: what is finalised from here on has nowhere to print. */
-    ending_stream_flush("stdout");
-    ending_stream_flush("stderr");
-    PySys_SetObject("stdout", Py_None);
-    PySys_SetObject("stderr", Py_None);
+    ending_stream_flush(NAME_stdout);
+    ending_stream_flush(NAME_stderr);
+    name_sys_set(NAME_stdout, Py_None);
+    name_sys_set(NAME_stderr, Py_None);
     ending_module_restore(&ending.sys);
     ending_collect();
     ending_files_close();
@@ -474,11 +476,11 @@ static void ending_release(void)
 
 static void ending_streams_reset(void)
 {
-    static const char *const names[3][2] = {{"stdin", "__stdin__"}, {"stdout", "__stdout__"}, {"stderr", "__stderr__"}};
+    static const enum name names[3][2] = {
+        {NAME_stdin, NAME___stdin__}, {NAME_stdout, NAME___stdout__}, {NAME_stderr, NAME___stderr__}};
     for (int i = 0; i < 3; i++) {
-        PyObject *original = PySys_GetObject(names[i][1]);
-        if (PySys_GetObject(names[i][0]) != original &&
-            PySys_SetObject(names[i][0], original != NULL ? original : Py_None) < 0)
+        PyObject *original = name_sys(names[i][1]);
+        if (name_sys(names[i][0]) != original && name_sys_set(names[i][0], original != NULL ? original : Py_None) < 0)
             ending_unraisable();
     }
 }
@@ -492,23 +494,23 @@ static void ending_streams_reset(void)
 static void ending_take_over(PyObject *capsule)
 {
     PyObject *hook = PyCapsule_GetContext(capsule);
-    if (Py_IsInitialized() || !ending_stream_is_plain(PySys_GetObject("stdout")) ||
-        !ending_stream_is_plain(PySys_GetObject("stderr"))) {
+    if (Py_IsInitialized() || !ending_stream_is_plain(name_sys(NAME_stdout)) ||
+        !ending_stream_is_plain(name_sys(NAME_stderr))) {
         ending_release();
         Py_XDECREF(hook);
         return;
     }
     /* Whatever flush failed before still has its data, and fails again. */
-    if (ending_stream_flush("stdout") < 0)
+    if (ending_stream_flush(NAME_stdout) < 0)
         ending.end.status = 120;
-    if (ending_stream_flush("stderr") < 0)
+    if (ending_stream_flush(NAME_stderr) < 0)
         ending.end.status = 120;
     ending_streams_reset();
     if (!ending_is_quiet())
         ending_sweep();
     /* Natively their own finalizers do this, and swallow errors as well. */
-    ending_stream_flush("__stdout__");
-    ending_stream_flush("__stderr__");
+    ending_stream_flush(NAME___stdout__);
+    ending_stream_flush(NAME___stderr__);
     ending_leave(ending.end);
 }
 
@@ -518,9 +520,7 @@ static bool ending_has_daemons(void)
     PyInterpreterState *interp = PyThreadState_Get()->interp;
     if (PyThreadState_Next(PyInterpreterState_ThreadHead(interp)) == NULL)
         return false;
-    PyObject *name = PyUnicode_FromString("threading");
-    PyObject *threading = name != NULL ? PyImport_GetModule(name) : NULL;
-    Py_XDECREF(name);
+    PyObject *threading = PyImport_GetModule(name_get(NAME_threading));
     if (threading != NULL) {
         /* Idempotent: Py_FinalizeEx() calls it again, which finds nothing to do. */
         PyObject *result = PyObject_CallMethod(threading, "_shutdown", NULL);
@@ -543,8 +543,8 @@ static bool ending_arm(void)
         PyErr_Clear();
         return false;
     }
-    PyObject *hook = PySys_GetObject("__interactivehook__");
-    int bad = PyCapsule_SetContext(capsule, Py_XNewRef(hook)) | PySys_SetObject("__interactivehook__", capsule);
+    PyObject *hook = name_sys(NAME___interactivehook__);
+    int bad = PyCapsule_SetContext(capsule, Py_XNewRef(hook)) | name_sys_set(NAME___interactivehook__, capsule);
     Py_DECREF(capsule);
     PyErr_Clear();
     return bad == 0;

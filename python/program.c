@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "program.h"
 
+#include "names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,6 +14,7 @@
 
 static PyObject *program_main;          /* module __main__'s dictionary, borrowed */
 static PyObject *program_source_loader; /* class SourceFileLoader */
+static long program_magic;              /* what byte code begins with */
 
 int program_prepare(void)
 {
@@ -22,6 +25,7 @@ int program_prepare(void)
     PyObject *external = PyImport_ImportModule("_frozen_importlib_external");
     if (external == NULL)
         return -1;
+    program_magic = PyImport_GetMagicNumber();
     program_source_loader = PyObject_GetAttrString(external, "SourceFileLoader");
     Py_DECREF(external);
     return program_source_loader != NULL ? 0 : -1;
@@ -159,7 +163,7 @@ static struct program_end program_finish(PyObject *result)
 
 static int program_path_insert(PyObject *entry)
 {
-    PyObject *path = PySys_GetObject("path");
+    PyObject *path = name_sys(NAME_path);
     if (path == NULL || !PyList_Check(path)) {
         PyErr_SetString(PyExc_RuntimeError, "unable to get sys.path");
         return -1;
@@ -237,12 +241,12 @@ static struct program_end program_run_code(PyObject *code)
 }
 
 /* CPython does this after a file or stdin has run, not after -c; an error shows at finalisation. */
-static void program_flush(const char *name)
+static void program_flush(enum name name)
 {
     PyObject *type, *value, *trace;
     PyErr_Fetch(&type, &value, &trace);
-    PyObject *stream = PySys_GetObject(name);
-    PyObject *result = stream != NULL ? PyObject_CallMethod(stream, "flush", NULL) : NULL;
+    PyObject *stream = name_sys(name);
+    PyObject *result = stream != NULL ? PyObject_CallMethodNoArgs(stream, name_get(NAME_flush)) : NULL;
     Py_XDECREF(result);
     PyErr_Clear();
     PyErr_Restore(type, value, trace);
@@ -254,9 +258,9 @@ static struct program_end program_run_stream(FILE *stream, PyObject *name, PyObj
     struct program_end end = {.status = 1};
     bool exited = false;
     PyObject *bytes = PyUnicode_EncodeFSDefault(name), *result = NULL;
-    if (bytes == NULL || PyDict_SetItemString(program_main, "__file__", name) < 0 ||
-        PyDict_SetItemString(program_main, "__cached__", Py_None) < 0 ||
-        (loader != NULL && PyDict_SetItemString(program_main, "__loader__", loader) < 0)) {
+    if (bytes == NULL || PyDict_SetItem(program_main, name_get(NAME___file__), name) < 0 ||
+        PyDict_SetItem(program_main, name_get(NAME___cached__), Py_None) < 0 ||
+        (loader != NULL && PyDict_SetItem(program_main, name_get(NAME___loader__), loader) < 0)) {
         Py_XDECREF(bytes);
         if (stream != stdin)
             fclose(stream);
@@ -266,8 +270,8 @@ static struct program_end program_run_stream(FILE *stream, PyObject *name, PyObj
     result = PyRun_FileExFlags(stream, PyBytes_AS_STRING(bytes), Py_file_input, program_main, program_main,
                                stream != stdin, &flags);
     Py_DECREF(bytes);
-    program_flush("stderr");
-    program_flush("stdout");
+    program_flush(NAME_stderr);
+    program_flush(NAME_stdout);
     if (result != NULL) {
         Py_DECREF(result);
         end.status = 0;
@@ -275,9 +279,9 @@ static struct program_end program_run_stream(FILE *stream, PyObject *name, PyObj
         end = program_caught(&exited);
     }
     if (!exited) {
-        if (PyDict_DelItemString(program_main, "__file__") < 0)
+        if (PyDict_DelItem(program_main, name_get(NAME___file__)) < 0)
             PyErr_Clear();
-        if (PyDict_DelItemString(program_main, "__cached__") < 0)
+        if (PyDict_DelItem(program_main, name_get(NAME___cached__)) < 0)
             PyErr_Clear();
     }
     return end;
@@ -360,10 +364,9 @@ static bool source_is_zip(const struct source *s)
 static bool source_is_bytecode(const struct source *s, const char *path)
 {
     size_t n = strlen(path);
-    long magic = PyImport_GetMagicNumber();
     return (n > 4 && strcmp(path + n - 4, ".pyc") == 0) ||
-           (s->size >= 2 && (unsigned char)s->data[0] == (magic & 0xff) &&
-            (unsigned char)s->data[1] == ((magic >> 8) & 0xff));
+           (s->size >= 2 && (unsigned char)s->data[0] == (program_magic & 0xff) &&
+            (unsigned char)s->data[1] == ((program_magic >> 8) & 0xff));
 }
 
 /*
@@ -453,7 +456,7 @@ static struct program_end program_run_file(const struct program *p)
         goto done;
     }
     /* What CPython's search for a directory or an archive leaves behind for a plain file. */
-    PyObject *cache = PySys_GetObject("path_importer_cache");
+    PyObject *cache = name_sys(NAME_path_importer_cache);
     if (cache != NULL && PyDict_Check(cache) && PyDict_SetItem(cache, p->path, Py_None) < 0)
         PyErr_Clear();
     if (source_is_bytecode(&source, path)) {
@@ -462,7 +465,7 @@ static struct program_end program_run_file(const struct program *p)
     }
     cookie_io_functions_t calls = {.read = source_stream_read};
     FILE *stream = source_names_encoding(&source) ? fopen(path, "rb") : fopencookie(&source, "rb", calls);
-    loader = PyObject_CallFunction(program_source_loader, "sO", "__main__", p->path);
+    loader = PyObject_CallFunctionObjArgs(program_source_loader, name_get(NAME___main__), p->path, NULL);
     if (loader == NULL || stream == NULL) {
         if (stream != NULL)
             fclose(stream);

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "renew.h"
 
+#include "names.h"
+
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -129,7 +131,7 @@ static int renew_environment(char **env)
     return 0;
 }
 
-static int renew_set_list(const char *name, PyObject *first, char **rest, int count)
+static int renew_set_list(enum name name, PyObject *first, char **rest, int count)
 {
     PyObject *list = PyList_New(0);
     int bad = list == NULL || (first != NULL && PyList_Append(list, first) < 0);
@@ -138,7 +140,7 @@ static int renew_set_list(const char *name, PyObject *first, char **rest, int co
         bad = word == NULL || PyList_Append(list, word) < 0;
         Py_XDECREF(word);
     }
-    bad = bad || PySys_SetObject(name, list) < 0;
+    bad = bad || name_sys_set(name, list) < 0;
     Py_XDECREF(list);
     return bad ? -1 : 0;
 }
@@ -241,8 +243,8 @@ static int renew_random(void)
 
 int renew_apply(const struct request *r, PyObject *first, int args)
 {
-    if (renew_environment(r->env) < 0 || renew_set_list("orig_argv", NULL, r->argv, r->argc) < 0 ||
-        renew_set_list("argv", first, r->argv + args, r->argc - args) < 0 || renew_options(r) < 0)
+    if (renew_environment(r->env) < 0 || renew_set_list(NAME_orig_argv, NULL, r->argv, r->argc) < 0 ||
+        renew_set_list(NAME_argv, first, r->argv + args, r->argc - args) < 0 || renew_options(r) < 0)
         return -1;
     return renew_random();
 }

@@ -10,6 +10,7 @@
 
 #include "arena.h"
 #include "ending.h"
+#include "names.h"
 #include "program.h"
 #include "renew.h"
 #include "request.h"
@@ -92,7 +93,8 @@ static void start_run_plain(const PyConfig *config)
         return;
     program.name = start.argv[0];
     PyObject *stash = PyDict_New();
-    if (stash == NULL || ending_begin() < 0 || program_prepare() < 0 || ending_prepare(stash, START_ADDS_PLAIN) < 0)
+    if (stash == NULL || ending_begin() < 0 || names_prepare() < 0 || program_prepare() < 0 ||
+        ending_prepare(stash, START_ADDS_PLAIN) < 0)
         start_fail("cannot prepare the run");
     ending_run(program_run(&program));
 }
@@ -163,10 +165,12 @@ static void start_prepare_snapshot(void)
     PyObject *stash = stash_fill();
     if (stash == NULL)
         start_fail("cannot import the standard library");
+    if (names_warm() < 0)
+        start_fail("cannot prepare a snapshot");
     while (PyGC_Collect() > 0)
         ;
     arena_open();
-    if (program_prepare() < 0 || streams_prepare() < 0 || renew_prepare() < 0 ||
+    if (names_prepare() < 0 || program_prepare() < 0 || streams_prepare() < 0 || renew_prepare() < 0 ||
         ending_prepare(stash, START_ADDS_SNAPSHOT) < 0)
         start_fail("cannot prepare a snapshot");
     start.device = request_open();

@@ -2,6 +2,8 @@
 #define _GNU_SOURCE
 #include "streams.h"
 
+#include "names.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -14,11 +16,12 @@ enum stream_kind { STREAM_TTY, STREAM_PIPE, STREAM_FILE, STREAM_KINDS };
 static const int stream_buffer[STREAM_KINDS] = {1024, 4096, 4096};
 
 static const struct {
-    const char *attr, *attr_orig, *name;
+    enum name attr, attr_orig;
+    const char *name;
 } stream_names[3] = {
-    {"stdin", "__stdin__", "<stdin>"},
-    {"stdout", "__stdout__", "<stdout>"},
-    {"stderr", "__stderr__", "<stderr>"},
+    {NAME_stdin, NAME___stdin__, "<stdin>"},
+    {NAME_stdout, NAME___stdout__, "<stdout>"},
+    {NAME_stderr, NAME___stderr__, "<stderr>"},
 };
 
 static PyObject *stream_ready[3][STREAM_KINDS]; /* NULL: must be built at the start */
@@ -91,7 +94,7 @@ int streams_prepare(void)
     if (stream_io == NULL)
         return -1;
     for (int fd = 0; fd < 3; fd++) {
-        PyObject *s = PySys_GetObject(stream_names[fd].attr);
+        PyObject *s = name_sys(stream_names[fd].attr);
         if (s != NULL && s != Py_None) {
             if (stream_encoding == NULL)
                 stream_encoding = PyObject_GetAttrString(s, "encoding");
@@ -190,7 +193,7 @@ int streams_renew(const struct request *r)
         PyObject *s = stream_start(fd, r, unbuffered, encoding, errors);
         if (s == NULL)
             goto done;
-        int bad = PySys_SetObject(stream_names[fd].attr, s) | PySys_SetObject(stream_names[fd].attr_orig, s);
+        int bad = name_sys_set(stream_names[fd].attr, s) | name_sys_set(stream_names[fd].attr_orig, s);
         Py_DECREF(s);
         if (bad)
             goto done;
