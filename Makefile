@@ -102,12 +102,13 @@ GENERATED := $(BUILD)/generated/monitor_filter.h $(MACHINES:%=$(BUILD)/generated
 
 # ---- the monitor: with musl as the static command, with the host's libc as a library and for the tests ----
 
-MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S monitor/kvm_probe_guest.S monitor/image_packages.S
+MONITOR_SRC := $(sort $(wildcard monitor/*.c)) monitor/kernel_blob.S monitor/kvm_probe_guest.S monitor/image_packages.S \
+	monitor/spawned_entry.S
 COMMAND_SRC := monitor/main.c monitor/command.c monitor/command_%.c monitor/confine.c monitor/options.c \
 	monitor/script.c monitor/stats.c
-LIBTHAW_SRC := $(filter-out $(COMMAND_SRC),$(MONITOR_SRC))
+LIBTHAW_SRC := $(filter-out $(COMMAND_SRC) monitor/spawned_entry.S,$(MONITOR_SRC))
 MUSL_OBJ := $(patsubst monitor/%,$(BUILD)/musl/%.o,$(basename $(MONITOR_SRC)))
-HOST_OBJ := $(patsubst monitor/%,$(BUILD)/host/%.o,$(basename $(MONITOR_SRC)))
+HOST_OBJ := $(patsubst monitor/%,$(BUILD)/host/%.o,$(basename $(filter-out monitor/spawned_entry.S,$(MONITOR_SRC))))
 LIBTHAW_OBJ := $(patsubst monitor/%,$(BUILD)/host/%.o,$(basename $(LIBTHAW_SRC)))
 
 MONITOR_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-format-truncation -MMD -MP -Iinclude -Imonitor \
@@ -117,7 +118,7 @@ MUSL_CFLAGS := $(MONITOR_CFLAGS) -fno-pie -fno-asynchronous-unwind-tables -fstac
 	-fdata-sections -DTHAW_KERNEL_IN_PLACE -idirafter /usr/include -idirafter /usr/include/x86_64-linux-gnu
 # One mapping for code and read-only data, none to be remapped at start: a start is measured in microseconds.
 MUSL_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,noexecstack \
-	-Wl,--build-id=none -Wl,-z,max-page-size=0x200000 -Wl,-T,monitor/thaw.lds
+	-Wl,--build-id=none -Wl,-z,max-page-size=0x200000 -Wl,-T,monitor/thaw.lds -Wl,-e,spawn_start
 comma := ,
 SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 HOST_CFLAGS := $(MONITOR_CFLAGS) $(SAN_FLAGS) -fPIC
@@ -145,6 +146,13 @@ $(BUILD)/musl/kvm_probe_guest.o $(BUILD)/host/kvm_probe_guest.o: monitor/kvm_pro
 $(BUILD)/musl/image_packages.o $(BUILD)/host/image_packages.o: monitor/image_packages.S monitor/image_packages.sh
 	@mkdir -p $(@D)
 	$(HOST_CC) -c -o $@ $<
+
+$(BUILD)/musl/spawned_entry.o: monitor/spawned_entry.S
+	@mkdir -p $(@D)
+	$(HOST_CC) -c -o $@ $<
+
+# They run before there is a libc, and its guard.
+$(BUILD)/musl/child.o $(BUILD)/musl/spawned.o $(BUILD)/musl/process.o: MUSL_CFLAGS += -fno-stack-protector
 
 # One object, whose only names are the public ones.
 $(BUILD)/libthaw.a: $(LIBTHAW_OBJ)

@@ -6,6 +6,7 @@
 #include "libthaw.h"
 #include "options.h"
 #include "script.h"
+#include "spawned.h"
 #include "stats.h"
 
 #include <errno.h>
@@ -69,6 +70,7 @@ struct run {
     struct options options;
     struct thaw_store *store;
     struct thaw_sandbox *sandbox;
+    struct spawned spawned;
     const char *command;
     uint64_t start_ns;
     int stats_fd, signal_fd;
@@ -120,10 +122,15 @@ static void signals_forward(struct run *r)
             thaw_sandbox_signal(r->sandbox, (int)info.ssi_signo, &ignored);
 }
 
-static int poll_timeout(uint64_t deadline)
+/* How long thaw and the sandbox's kernel keep to one processor (spawned.h): a short program's whole life. */
+#define PINNED_NS 50000000u
+
+static int poll_timeout(const struct run *r, uint64_t deadline)
 {
     uint64_t now;
 
+    if (r->spawned.pinned && (!deadline || deadline > r->start_ns + PINNED_NS))
+        deadline = r->start_ns + PINNED_NS;
     if (!deadline)
         return -1;
     now = command_now();
@@ -149,12 +156,14 @@ static int run_supervise(struct run *r, struct thaw_status *status)
         p[0].fd = fds[0];
         p[1].fd = fds[1];
         p[3].fd = fds[2];
-        n = poll(p, 4, poll_timeout(deadline));
+        n = poll(p, 4, poll_timeout(r, deadline));
         if (n < 0 && errno != EINTR) {
             thaw_error_set(&err, THAW_STATUS_FAILED, errno, "cannot wait for the sandbox: %s", strerror(errno));
             thaw_sandbox_stop(r->sandbox);
             return command_fail(&err);
         }
+        if (r->spawned.pinned && command_now() >= r->start_ns + PINNED_NS)
+            spawn_unpin(&r->spawned);
         if (n > 0 && p[2].revents)
             signals_forward(r);
         if (n > 0 && (p[0].revents || p[1].revents || p[3].revents) && thaw_sandbox_step(r->sandbox, &err) != 0)
@@ -333,7 +342,7 @@ static int run_start(struct run *r, enum options_for what, struct thaw_error *er
     }
     if (add_mounts(r, &script, &start, err) < 0)
         return -1;
-    return thaw_sandbox_start(r->store, &start, &r->sandbox, err);
+    return sandbox_start_spawned(r->store, &start, &r->spawned, &r->sandbox, err);
 }
 
 static int command_start(char **argv, uint64_t start_ns, enum options_for what)
@@ -354,8 +363,17 @@ static int command_start(char **argv, uint64_t start_ns, enum options_for what)
             return command_fail(&err);
         }
     }
-    if (run_start(&r, what, &err) < 0)
+    /* Meanwhile the sandbox's process gets ready. */
+    if (r.options.machine != THAW_MACHINE_KVM && r.options.image)
+        spawn_begin(&r.spawned);
+    int started = run_start(&r, what, &err);
+    spawn_cancel(&r.spawned);
+    if (started < 0)
         return command_fail(&err);
+    struct thaw_statistics statistics;
+    thaw_sandbox_statistics(r.sandbox, &statistics);
+    if (!statistics.restored)
+        spawn_unpin(&r.spawned);
     /* From here on the sandbox runs; what follows takes none of its time. */
     r.signal_fd = signals_open();
     if (thaw_sandbox_snapshot_pending(r.sandbox))

@@ -162,7 +162,7 @@ static void kvm_machine_run(struct child *c)
                     .device = KVM_FD_DEVICE,
                     .ram_size = c->sb->reserved_size};
 
-    child_begin(c);
+    child_begin(c->boot, c->parent);
     child_descriptors(c);
     c->boot->host_pid = (uint32_t)getpid();
     c->boot->cpus = 1;
@@ -179,10 +179,10 @@ static void kvm_machine_run(struct child *c)
     descriptor_move(&vm, vm.vcpu, KVM_FD_VCPU);
     vm.vcpu = KVM_FD_VCPU;
     call_prepare(&vm);
-    child_limits(c, c->config->memory_limit);
+    child_limits(c->boot, c->config->memory_limit);
     if (c->config->harden)
-        child_harden(c);
-    child_privileges(c);
+        child_harden(c->boot);
+    child_privileges(c->boot);
     vm_run(&vm);
 }
 

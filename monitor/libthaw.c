@@ -54,7 +54,7 @@ static uint64_t now_ns(void)
 {
     struct timespec ts;
 
-    clock_gettime(CLOCK_MONOTONIC, &ts);
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &ts); /* as command_now() */
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
@@ -429,7 +429,7 @@ static int start_check(const struct thaw_start *start, struct thaw_error *err)
 }
 
 static int sandbox_start(struct thaw_store *store, const struct thaw_start *start, const char *snapshot_to,
-                         struct thaw_sandbox **res, struct thaw_error *err)
+                         struct spawned *spawned, struct thaw_sandbox **res, struct thaw_error *err)
 {
     struct request_mount mounts[THAW_SHARE_MAX];
     int far[3] = {-1, -1, -1};
@@ -461,6 +461,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         .strace = start->flags & THAW_START_STRACE,
         .harden = start->flags & THAW_START_HARDEN,
         .exec = start->flags & THAW_START_EXEC,
+        .spawned = spawned,
     };
     if (snapshot_to) {
         if (key_for(s->config.machine, start->image, &s->key, err) < 0)
@@ -512,7 +513,13 @@ bad:
 int thaw_sandbox_start(struct thaw_store *store, const struct thaw_start *start, struct thaw_sandbox **sandbox,
                        struct thaw_error *err)
 {
-    return sandbox_start(store, start, NULL, sandbox, err);
+    return sandbox_start(store, start, NULL, NULL, sandbox, err);
+}
+
+int sandbox_start_spawned(struct thaw_store *store, const struct thaw_start *start, struct spawned *spawned,
+                          struct thaw_sandbox **sandbox, struct thaw_error *err)
+{
+    return sandbox_start(store, start, NULL, spawned, sandbox, err);
 }
 
 /* ---- the end ---- */
@@ -1032,7 +1039,7 @@ int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *imag
         strcat(warm, creation->warm);
         env[0] = warm;
     }
-    ret = sandbox_start(store, &start, path, &s, err);
+    ret = sandbox_start(store, &start, path, NULL, &s, err);
     free(warm);
     if (ret < 0)
         return -1;

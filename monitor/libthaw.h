@@ -23,6 +23,10 @@ struct share_set *sandbox_shares(struct thaw_sandbox *sandbox);
 /* Has fn called when the sandbox's snapshot has been made (or could not be) and before the program goes on. */
 void sandbox_on_snapshot(struct thaw_sandbox *sandbox, void (*fn)(void *arg), void *arg);
 
+/* thaw_sandbox_start(), which may take the process spawned (spawned.h) for the sandbox's. */
+int sandbox_start_spawned(struct thaw_store *store, const struct thaw_start *start, struct spawned *spawned,
+                          struct thaw_sandbox **sandbox, struct thaw_error *err);
+
 /* Says in err's line what is wrong with the snapshot file at path. */
 int snapshot_result_error(enum snapshot_result result, const char *path, struct thaw_error *err);
 

@@ -5,6 +5,7 @@
 
 #include "filter.h"
 #include "process.h"
+#include "spawned.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -106,6 +107,42 @@ static void *boot_map(void)
     return boot == MAP_FAILED ? mmap(NULL, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, flags, -1, 0) : boot;
 }
 
+static void regions_count(struct sandbox *sb, const struct sandbox_config *config)
+{
+    for (uint32_t i = 0; config->restore && i < config->restore->region_count; i++) {
+        const struct thaw_region *r = &config->restore->regions[i];
+        *(r->kind == THAW_REGION_POPULATE ? &sb->pages_populated : &sb->pages_mapped) += r->len / THAW_PAGE_SIZE;
+    }
+}
+
+/* A process was spawned ahead, and its standard descriptors are right. */
+static bool spawned_fits(const struct sandbox_config *config)
+{
+    return config->spawned && config->spawned->pid > 0 && config->machine == &machine_process &&
+           config->stdio[0] == 0 && config->stdio[1] == 1 && config->stdio[2] == 2 && config->image_fd >= 0;
+}
+
+static int machine_start_spawned(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err)
+{
+    struct spawned *sp = config->spawned;
+    size_t used;
+
+    sb->boot = sp->boot;
+    sb->control = sp->control;
+    sb->pidfd = sp->pidfd;
+    sb->proc = sp->proc;
+    sb->pid = sp->pid;
+    if (config->machine->prepare(sb, NULL, err) || boot_fill(sb, config, &used, err) ||
+        spawn_hand_over(sp, config, err)) {
+        sp->pid = 0;
+        machine_stop(sb, NULL);
+        return -1;
+    }
+    sp->pid = 0;
+    regions_count(sb, config);
+    return 0;
+}
+
 int machine_start(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err)
 {
     struct child c = {.config = config, .sb = sb, .parent = getpid()};
@@ -113,12 +150,14 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
     int pair[2];
 
     memset(sb, 0, sizeof(*sb));
-    sb->pidfd = sb->control = -1;
-    sb->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    sb->pidfd = sb->control = sb->proc = -1;
     sb->config = config;
     sb->shares = config->shares;
     if (config->request->size > THAW_REQUEST_MAX)
         return thaw_error_set(err, 125, E2BIG, "the request is too large");
+    if (spawned_fits(config))
+        return machine_start_spawned(sb, config, err);
+    sb->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     sb->boot = boot_map();
     if (sb->boot == MAP_FAILED) {
         sb->boot = NULL;
@@ -145,12 +184,7 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
         goto bad;
     }
 
-    /* Until the kernel runs, signals from outside wait; those it raises itself must not. */
-    sigfillset(&outside);
-    const int own[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        sigdelset(&outside, own[i]);
-    sigprocmask(SIG_BLOCK, &outside, &old);
+    process_signals_block(&outside, &old);
     long pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &sb->pidfd, 0, 0);
     if (pid == 0)
         config->machine->run(&c);
@@ -163,11 +197,7 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
         goto bad;
     }
     sb->pid = (pid_t)pid;
-    if (config->restore)
-        for (uint32_t i = 0; i < config->restore->region_count; i++) {
-            const struct thaw_region *r = &config->restore->regions[i];
-            *(r->kind == THAW_REGION_POPULATE ? &sb->pages_populated : &sb->pages_mapped) += r->len / THAW_PAGE_SIZE;
-        }
+    regions_count(sb, config);
     return 0;
 bad:
     machine_stop(sb, NULL);

@@ -35,12 +35,14 @@ extern const struct machine machine_process, machine_kvm;
 /* NULL: there is none of that name. */
 const struct machine *machine_find(const char name[8]);
 
-/* ---- in the child: raw system calls only, other threads of the caller do not exist here. A failure ends it. ---- */
+/* ---- in the child: raw system calls only, there may be no libc. A failure ends it, and says why in boot->exit. ---- */
 void child_fail(struct thaw_boot *boot, const char *what, int error) __attribute__((noreturn));
-void child_begin(struct child *c);       /* dies with its parent */
+void child_check(struct thaw_boot *boot, const char *what, long ret); /* fails if ret is -errno */
+void child_begin(struct thaw_boot *boot, pid_t parent);               /* dies with its parent */
 void child_descriptors(struct child *c); /* fds become 0, 1, ...; all others are closed */
-void child_limits(struct child *c, uint64_t data);
-void child_privileges(struct child *c);
-void child_harden(struct child *c); /* --harden: what lies under the filter, should it have a hole */
+void child_close_from(struct thaw_boot *boot, int first);
+void child_limits(struct thaw_boot *boot, uint64_t data);
+void child_privileges(struct thaw_boot *boot);
+void child_harden(struct thaw_boot *boot); /* --harden: what lies under the filter, should it have a hole */
 
 #endif

@@ -9,6 +9,7 @@
 #include "../kernel/process/image.h"
 #include "filter.h"
 #include "machine.h"
+#include "raw_syscall.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -45,9 +46,9 @@ static const struct kernel_image *kernel_image(void) { return (const struct kern
 
 static void child_move(struct child *c, uint64_t from, uint64_t len, uint64_t to)
 {
-    long r = syscall(SYS_mremap, from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+    long r = raw_syscall(SYS_mremap, from, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, to);
     if (r != (long)to)
-        child_fail(c->boot, "moving memory into the kernel's window", errno);
+        child_fail(c->boot, "moving memory into the kernel's window", (int)-r);
 }
 
 /* glibc has told the host's kernel about a piece of its thread area, which will be gone. */
@@ -55,47 +56,73 @@ static void child_forget_rseq(void)
 {
 #if defined(__GLIBC__) && defined(SYS_rseq)
     char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
-    if (__rseq_size > 0 && syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG))
-        syscall(SYS_rseq, area, __rseq_size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
+    if (__rseq_size > 0 && raw_syscall(SYS_rseq, area, 32, RSEQ_FLAG_UNREGISTER, RSEQ_SIG))
+        raw_syscall(SYS_rseq, area, __rseq_size, RSEQ_FLAG_UNREGISTER, RSEQ_SIG);
 #endif
 }
 
+void process_kernel_ready(void)
+{
+    const struct kernel_image *k = (const struct kernel_image *)THAW_KERNEL_ADDR;
+
+    raw_syscall(SYS_madvise, k->start, k->end - k->start, MADV_POPULATE_READ);
+}
+
+void process_kernel_enter(void)
+{
+    const struct kernel_image *k = (const struct kernel_image *)THAW_KERNEL_ADDR;
+
+    ((void (*)(struct thaw_boot *))k->entry)((struct thaw_boot *)THAW_BOOT_ADDR);
+    __builtin_unreachable();
+}
+
+uint64_t process_data_limit(uint64_t memory_limit) { return memory_limit + KERNEL_ALLOWANCE; }
+
+/* In the child of a fork: the way of libthaw in other programs, and of whatever was not spawned ahead. */
 static void process_run(struct child *c) __attribute__((noreturn));
 static void process_run(struct child *c)
 {
     struct thaw_boot *boot = c->boot;
 
-    child_begin(c);
+    child_begin(boot, c->parent);
     /* Orphans among the sandbox's processes come to its first, whose kernel lets the host reap them. */
-    if (syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0))
-        child_fail(boot, "taking in orphaned processes", errno);
+    child_check(boot, "taking in orphaned processes", raw_syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1));
     /* Shared memory is not in a child's page tables yet. */
-    syscall(SYS_madvise, boot, c->boot_used, MADV_POPULATE_WRITE);
-    pid_t pid = (pid_t)syscall(SYS_getpid);
+    raw_syscall(SYS_madvise, boot, c->boot_used, MADV_POPULATE_WRITE);
+    pid_t pid = (pid_t)raw_syscall(SYS_getpid);
     boot->host_pid = (uint32_t)pid;
     filter_set_pid((struct sock_filter *)((char *)boot + boot->filter_off), boot->filter_len, pid);
     child_descriptors(c);
-    child_limits(c, c->config->memory_limit + KERNEL_ALLOWANCE);
+    child_limits(boot, process_data_limit(c->config->memory_limit));
     if (c->config->harden)
-        child_harden(c);
-    child_privileges(c);
+        child_harden(boot);
+    child_privileges(boot);
     child_forget_rseq();
 
-    const struct kernel_image *k = (const struct kernel_image *)THAW_KERNEL_ADDR;
     if (!KERNEL_IN_PLACE) {
+        const struct kernel_image *k = (const struct kernel_image *)THAW_KERNEL_ADDR;
         /* It moves away from where it is linked: from there on only its new place is looked at. */
         child_move(c, KERNEL_FILE, kernel_image()->end - THAW_KERNEL_ADDR, THAW_KERNEL_ADDR);
-        if (syscall(SYS_mprotect, k->start, k->end - k->start, PROT_READ | PROT_EXEC))
-            child_fail(boot, "mapping the kernel", errno);
+        child_check(boot, "mapping the kernel",
+                    raw_syscall(SYS_mprotect, k->start, k->end - k->start, PROT_READ | PROT_EXEC));
     }
-    syscall(SYS_madvise, k->start, k->end - k->start, MADV_POPULATE_READ);
+    process_kernel_ready();
     if ((uint64_t)boot != THAW_BOOT_ADDR)
         child_move(c, (uint64_t)boot, THAW_BOOT_AREA, THAW_BOOT_ADDR);
-    ((void (*)(struct thaw_boot *))k->entry)((struct thaw_boot *)THAW_BOOT_ADDR);
-    __builtin_unreachable();
+    process_kernel_enter();
 }
 
 /* ---- the parent ---- */
+
+void process_signals_block(sigset_t *outside, sigset_t *old)
+{
+    static const int own[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+
+    sigfillset(outside);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        sigdelset(outside, own[i]);
+    sigprocmask(SIG_BLOCK, outside, old);
+}
 
 static int process_prepare(struct sandbox *sb, struct child *c, struct thaw_error *err)
 {

@@ -19,6 +19,7 @@ struct share_set; /* share.c: the host directories a sandbox may reach, and its 
 struct snapshot_key;
 struct trained;
 struct machine;  /* machine.h */
+struct spawned;  /* spawned.h */
 struct snapshot; /* snapshot.c: an open, checked snapshot file */
 
 /* What a start needs. Descriptors stay the caller's. */
@@ -35,6 +36,7 @@ struct sandbox_config {
     const struct snapshot *restore; /* NULL: cold boot */
     const struct snapshot_key *key; /* what a snapshot made by this start will be good for; with snapshot_to */
     const char *snapshot_to;        /* cold boot: path to write the snapshot to, if the guest asks; or NULL */
+    struct spawned *spawned; /* NULL, or a process that the start may take for its own; its pid is 0 then */
     bool strace, harden, train;
     bool exec; /* not Python: a training run starts what was started */
 };

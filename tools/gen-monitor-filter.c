@@ -156,6 +156,8 @@ static void emit(const char *name, int levels)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(pidfd_send_signal), 1, SCMP_A3(SCMP_CMP_EQ, 0));
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(kill), 1, SCMP_A1(SCMP_CMP_EQ, 9 /* SIGKILL */));
+    if (rc == 0) /* its own processors: see monitor/spawned.h */
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(sched_setaffinity), 1, SCMP_A0(SCMP_CMP_EQ, 0));
     if (rc == 0)
         rc = allow_processes(ctx);
     if (rc < 0)

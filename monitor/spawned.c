@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE
+#include "spawned.h"
+
+#include "filter.h"
+#include "process.h"
+#include "raw_syscall.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if defined(THAW_KERNEL_IN_PLACE)
+
+#ifndef CLONE_PIDFD
+#define CLONE_PIDFD 0x1000
+#endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define SPAWN_MAGIC 0x6e7761707377ull
+#define SPAWN_FD_BOOT THAW_FD_IMAGE   /* until it is mapped */
+#define SPAWN_FD_EXE THAW_FD_SNAPSHOT /* until the execve */
+#define SPAWN_POPULATE (BOOT_TABLES + 0x4000)
+
+/* In the boot area, where the kernel will have its first stack: the start of the child, which has its own above. */
+struct spawn {
+    uint64_t magic;
+    pid_t parent;
+    struct child child;
+};
+
+/* What the spawned process waits for, with the descriptors of the image and, if there is one, the snapshot. */
+struct spawn_order {
+    uint64_t memory_limit;
+    uint64_t vdso_base; /* where the monitor has the vDSO that boot->vdso describes */
+    uint32_t harden, pinned;
+    cpu_set_t cpus; /* pinned: what to go back to */
+};
+
+extern const char spawn_name[];
+long spawn_clone(long flags, void *stack_top, int *pidfd, void (*fn)(void *), void *arg);
+void spawn_main(const uint64_t *stack) __attribute__((noreturn));
+
+static struct spawn *spawn_of(struct thaw_boot *boot) { return (void *)((char *)boot + 4096); }
+
+/* ---- in the child: before the execve in the monitor's address space, on a stack of its own ---- */
+
+static void spawn_exec(void *arg)
+{
+    struct spawn *spawn = arg;
+    struct child *c = &spawn->child;
+    const char *const argv[] = {spawn_name, NULL}, *const envp[] = {NULL};
+
+    child_descriptors(c);
+    /* One that had its number already has its flag still. */
+    raw_syscall(SYS_fcntl, THAW_FD_CONTROL, F_SETFD, 0);
+    raw_syscall(SYS_fcntl, SPAWN_FD_BOOT, F_SETFD, 0);
+    raw_syscall(SYS_fcntl, SPAWN_FD_EXE, F_SETFD, FD_CLOEXEC);
+    child_fail(c->boot, "executing /proc/self/exe",
+               -(int)raw_syscall(SYS_execveat, SPAWN_FD_EXE, "", argv, envp, AT_EMPTY_PATH));
+}
+
+static void spawn_receive(struct thaw_boot *boot, struct spawn_order *order)
+{
+    struct iovec iov = {order, sizeof *order};
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(2 * sizeof(int))]; /* they become THAW_FD_IMAGE and THAW_FD_SNAPSHOT: the lowest free */
+    } control;
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    long n;
+
+    do
+        n = raw_syscall(SYS_recvmsg, THAW_FD_CONTROL, &msg, 0);
+    while (n == -EINTR);
+    if (n == 0) /* the monitor is gone, or has no use for this one */
+        raw_syscall(SYS_exit_group, 125);
+    child_check(boot, "waiting for the monitor", n);
+    if (n != sizeof *order || msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
+        child_fail(boot, "waiting for the monitor", EPROTO);
+}
+
+/* After the execve, from spawn_start: stack is as the host's kernel leaves it, see the x86-64 ABI, 3.4.1. */
+void spawn_main(const uint64_t *stack)
+{
+    struct thaw_boot *boot = (void *)THAW_BOOT_ADDR;
+    struct spawn_order order;
+    uint64_t vdso = 0;
+    const uint64_t *p = stack + 1;
+
+    while (*p) /* argv */
+        p++;
+    for (p++; *p; p++) /* envp */
+        ;
+    for (p++; p[0] != AT_NULL; p += 2)
+        if (p[0] == AT_SYSINFO_EHDR)
+            vdso = p[1];
+
+    long at = raw_syscall(SYS_mmap, THAW_BOOT_ADDR, THAW_BOOT_AREA, PROT_READ | PROT_WRITE,
+                          MAP_SHARED | MAP_FIXED_NOREPLACE, SPAWN_FD_BOOT, 0);
+    if (at != (long)THAW_BOOT_ADDR)
+        raw_syscall(SYS_exit_group, 125);
+    raw_syscall(SYS_madvise, boot, SPAWN_POPULATE, MADV_POPULATE_WRITE);
+    if (spawn_of(boot)->magic != SPAWN_MAGIC)
+        raw_syscall(SYS_exit_group, 125);
+
+    child_begin(boot, spawn_of(boot)->parent);
+    raw_syscall(SYS_prctl, PR_SET_NAME, "thaw");
+    child_check(boot, "taking in orphaned processes", raw_syscall(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1));
+    raw_syscall(SYS_close, SPAWN_FD_BOOT);
+    child_close_from(boot, THAW_FD_CONTROL + 1);
+    child_privileges(boot);
+    process_kernel_ready();
+
+    spawn_receive(boot, &order);
+    if (boot->vdso.start && vdso) {
+        boot->vdso.start += vdso - order.vdso_base;
+        boot->vdso.end += vdso - order.vdso_base;
+        boot->vdso.clock_gettime += vdso - order.vdso_base;
+    } else {
+        boot->vdso.start = boot->vdso.end = boot->vdso.clock_gettime = 0;
+    }
+    child_limits(boot, process_data_limit(order.memory_limit));
+    if (order.harden)
+        child_harden(boot);
+    if (order.pinned)
+        raw_syscall(SYS_sched_setaffinity, 0, sizeof order.cpus, &order.cpus);
+    process_kernel_enter();
+}
+
+/* ---- in the monitor ---- */
+
+/* More than one processor, and no more than a cpu_set_t has: otherwise nothing is changed. */
+static void spawn_pin(struct spawned *sp)
+{
+    unsigned cpu;
+    cpu_set_t one;
+
+    if (syscall(SYS_getcpu, &cpu, NULL, NULL) || cpu >= CPU_SETSIZE ||
+        sched_getaffinity(0, sizeof sp->cpus, &sp->cpus) || CPU_COUNT(&sp->cpus) < 2)
+        return;
+    CPU_ZERO(&one);
+    CPU_SET(cpu, &one);
+    sp->pinned = sched_setaffinity(0, sizeof one, &one) == 0;
+}
+
+void spawn_unpin(struct spawned *sp)
+{
+    if (sp->pinned)
+        sched_setaffinity(0, sizeof sp->cpus, &sp->cpus);
+    sp->pinned = false;
+}
+
+int spawn_begin(struct spawned *sp)
+{
+    int exe, memfd = -1, pair[2] = {-1, -1};
+    sigset_t outside, old;
+    void *boot = MAP_FAILED;
+    long pid = -1;
+
+    *sp = (struct spawned){.pidfd = -1, .control = -1};
+    sp->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* Not by its name, which may mean another file by now. */
+    exe = sp->proc < 0 ? -1 : openat(sp->proc, "self/exe", O_PATH | O_CLOEXEC);
+    if (exe < 0)
+        goto out;
+    memfd = memfd_create("thaw-boot", MFD_CLOEXEC);
+    if (memfd < 0 || ftruncate(memfd, THAW_BOOT_AREA) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+        goto out;
+    boot = mmap((void *)THAW_BOOT_ADDR, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, memfd,
+                0);
+    if (boot == MAP_FAILED)
+        goto out;
+    madvise(boot, SPAWN_POPULATE, MADV_POPULATE_WRITE);
+
+    struct spawn *spawn = spawn_of(boot);
+    spawn->magic = SPAWN_MAGIC;
+    spawn->parent = getpid();
+    spawn->child = (struct child){.boot = boot};
+    for (int i = 0; i < CHILD_FDS; i++)
+        spawn->child.fds[i] = i < 3 ? i : -1;
+    spawn->child.fds[THAW_FD_CONTROL] = pair[1];
+    spawn->child.fds[SPAWN_FD_BOOT] = memfd;
+    spawn->child.fds[SPAWN_FD_EXE] = exe;
+
+    spawn_pin(sp);
+    process_signals_block(&outside, &old);
+    /* The caller waits for the execve: both at once in one address space would cost more than it hides. */
+    pid = spawn_clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, (char *)boot + BOOT_TABLES, &sp->pidfd,
+                      spawn_exec, spawn);
+    sigprocmask(SIG_SETMASK, &old, NULL);
+out:
+    if (exe >= 0)
+        close(exe);
+    if (memfd >= 0)
+        close(memfd);
+    if (pair[1] >= 0)
+        close(pair[1]);
+    if (pid > 0) {
+        sp->pid = (pid_t)pid;
+        sp->boot = boot;
+        sp->control = pair[0];
+        return 0;
+    }
+    if (pair[0] >= 0)
+        close(pair[0]);
+    if (boot != MAP_FAILED)
+        munmap(boot, THAW_BOOT_AREA);
+    if (sp->proc >= 0)
+        close(sp->proc);
+    sp->proc = -1;
+    spawn_unpin(sp);
+    return -1;
+}
+
+int spawn_hand_over(const struct spawned *sp, const struct sandbox_config *config, struct thaw_error *err)
+{
+    struct thaw_boot *boot = sp->boot;
+    struct spawn_order order = {
+        .memory_limit = config->memory_limit,
+        .vdso_base = getauxval(AT_SYSINFO_EHDR),
+        .harden = config->harden,
+        .pinned = sp->pinned,
+        .cpus = sp->cpus,
+    };
+    const int fds[2] = {config->image_fd, config->restore ? config->restore->fd : -1};
+    const size_t fds_size = config->restore ? sizeof fds : sizeof *fds;
+    struct iovec iov = {&order, sizeof order};
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof fds)];
+    } control = {.space = {0}};
+    struct msghdr msg = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_SPACE(fds_size)};
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+
+    if (sp->pinned)
+        boot->cpus = (uint32_t)CPU_COUNT(&sp->cpus);
+    boot->host_pid = (uint32_t)sp->pid;
+    filter_set_pid((struct sock_filter *)((char *)boot + boot->filter_off), boot->filter_len, sp->pid);
+    c->cmsg_level = SOL_SOCKET;
+    c->cmsg_type = SCM_RIGHTS;
+    c->cmsg_len = CMSG_LEN(fds_size);
+    memcpy(CMSG_DATA(c), fds, fds_size);
+    /* One that has failed meanwhile has said so in the boot area. */
+    if (sendmsg(sp->control, &msg, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
+        return thaw_error_set(err, 125, errno, "handing the sandbox process its files: %s", strerror(errno));
+    return 0;
+}
+
+void spawn_cancel(struct spawned *sp)
+{
+    if (sp->pid <= 0)
+        return;
+    spawn_unpin(sp);
+    kill(sp->pid, SIGKILL);
+    while (waitpid(sp->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    close(sp->pidfd);
+    close(sp->control);
+    close(sp->proc);
+    munmap(sp->boot, THAW_BOOT_AREA);
+    sp->pid = 0;
+}
+
+#else /* what libthaw is linked into cannot be executed anew */
+
+int spawn_begin(struct spawned *sp)
+{
+    sp->pid = 0;
+    return -1;
+}
+
+int spawn_hand_over(const struct spawned *sp, const struct sandbox_config *config, struct thaw_error *err)
+{
+    (void)sp;
+    (void)config;
+    return thaw_error_set(err, 125, ENOSYS, "no sandbox process was spawned");
+}
+
+void spawn_unpin(struct spawned *sp) { (void)sp; }
+
+void spawn_cancel(struct spawned *sp) { (void)sp; }
+
+#endif
