@@ -118,7 +118,12 @@ host_clone:
     test %rax, %rax
     jz 1f
     ret
-1:  mov %rsp, %rdi
+1:  jmp signal_restorer
+
+/* The first code of a process: the frame that it goes to user mode from is on top of its stack. */
+    .globl process_begin
+process_begin:
+    mov %rsp, %rdi
     mov %rsp, %rbx
     and $-16, %rsp
     call thread_begin

@@ -30,7 +30,6 @@ struct thread_info {
     u16 console_events[3]; /* for the next machine_block() */
     struct space *space;
     u64 tls; /* of a process's first thread that is about to begin */
-    bool begins_process;
 };
 #define TI_KICKED 8
 _Static_assert(offsetof(struct thread_info, kicked) == TI_KICKED, "entry.S knows this offset");
@@ -54,7 +53,7 @@ extern s32 host_pid;
 extern char kernel_start[], kernel_text_end[], kernel_data_load[];
 extern char kernel_data_start[], kernel_data_end[], kernel_bss_end[];
 extern char host_intr_start[], host_intr_end[], host_intr_eintr[];
-extern char signal_restorer[], signal_restorer_end[];
+extern char signal_restorer[], signal_restorer_end[], process_begin[];
 /* A host system call that a kick ends with -EINTR, even one that came just before it. */
 s64 host_syscall_intr(long nr, u64 a0, u64 a1, u64 a2, u64 a3, u64 a4, u64 a5, u32 *kicked);
 /* Goes to user mode through the frame at uc; never returns. */

@@ -152,6 +152,21 @@ int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
 /* A new host process; the monitor has been asked for its leave by the host's kernel. */
 static void space_report(const struct space *s) { monitor_tell(THAW_CALL_PROCESS, (u64)s->host_pid, 0); }
 
+static void signals_block(u64 mask) { host_syscall(HOST_rt_sigprocmask, 2 /* SIG_SETMASK */, (u64)&mask, 0, 8, 0, 0); }
+
+/*
+ * A new process has its maker's signal stack, which is the maker's kernel stack: no signal may come to it before it has
+ * its own. One rt_sigreturn sets that, unblocks signals, and goes on at process_begin with *uc on the stack.
+ */
+static struct host_ucontext *process_frame(struct thread_info *ti, struct host_ucontext *uc)
+{
+    struct host_ucontext *first = (struct host_ucontext *)(((u64)uc - sizeof(*uc) - 128) & ~15ull);
+    const struct pt_regs regs = {.rip = (u64)process_begin, .rsp = (u64)uc, .eflags = 0x202};
+
+    uc_from_regs(first, &regs, ti);
+    return first;
+}
+
 int machine_fork(struct task *t, struct mm *mm, const struct pt_regs *regs, u64 tls)
 {
     struct host_ucontext *uc;
@@ -166,9 +181,10 @@ int machine_fork(struct task *t, struct mm *mm, const struct pt_regs *regs, u64 
     ti->space = space;
     space->threads = 1;
     ti->tls = tls;
-    ti->begins_process = true;
     /* The lock is kept: the child waits for it before it does anything. */
-    s64 pid = host_clone(HOST_CLONE_PROCESS, uc, (u32 *)&ti->host_tid, NULL, 0);
+    signals_block(~0ull);
+    s64 pid = host_clone(HOST_CLONE_PROCESS, process_frame(ti, uc), (u32 *)&ti->host_tid, NULL, 0);
+    signals_block(0);
     if (pid < 0) {
         int err = thread_failed(ti, pid);
         kfree(space);
@@ -178,8 +194,6 @@ int machine_fork(struct task *t, struct mm *mm, const struct pt_regs *regs, u64 
     space_report(space);
     return 0;
 }
-
-static void signals_block(u64 mask) { host_syscall(HOST_rt_sigprocmask, 2 /* SIG_SETMASK */, (u64)&mask, 0, 8, 0, 0); }
 
 /* Others stay in this address space: the calling task goes on in a new host process, on the same kernel stack. */
 static int space_leave(struct thread_info *ti)

@@ -227,15 +227,13 @@ void trap_signal(int sig, void *handler, u64 mask)
         panic("rt_sigaction(%d): error %ld", sig, (long)-err);
 }
 
-/* The first code of a thread or process, from host_clone(). What its maker has prepared is in the frame. */
+/* From process_begin. What the maker has prepared is in the frame. */
 void thread_begin(struct host_ucontext *uc);
 void thread_begin(struct host_ucontext *uc)
 {
     struct thread_info *ti = thread_info();
     struct pt_regs regs;
 
-    if (!ti->begins_process)
-        return;
     machine_set_fsbase(ti->tls);
     trap_enter(ti, &regs, uc);
     task_begin(&regs);
