@@ -8,6 +8,7 @@
 #include "syscall.h"
 #include "task_impl.h"
 #include "timer.h"
+#include "tty/tty.h"
 
 /* The last task that ended. Its thread may still run on it when it is taken off the lists. */
 static struct task *dead_task;
@@ -157,6 +158,8 @@ static void process_finish(struct process *p)
     process_timers_delete(p);
     p->cpu_time = machine_clock(CLOCK_PROCESS_CPUTIME_ID);
     process_release(p);
+    if (p->sid == p->pid)
+        tty_leader_exit(p->sid);
     vfork_release(p);
     p->zombie = true;
     p->stopped = false;

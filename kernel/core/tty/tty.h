@@ -134,6 +134,7 @@ int tty_check_read(struct tty *tty);
 int tty_check_change(struct tty *tty);
 void tty_signal(struct tty *tty, int sig); /* to the foreground */
 void tty_hangup(struct tty *tty);          /* the session hears SIGHUP */
+void tty_leader_exit(s32 sid);             /* setsid(2): the session loses its terminal, the foreground gets SIGHUP */
 void tty_open_session(struct tty *tty, bool noctty);
 long tty_job_ioctl(struct tty *tty, u32 cmd, u64 arg, bool master); /* -ENOTTY: none of these */
 extern struct list_head tty_list;

@@ -103,6 +103,16 @@ void tty_hangup(struct tty *tty)
     tty->session = tty->pgrp = 0;
 }
 
+void tty_leader_exit(s32 sid)
+{
+    struct tty *tty = tty_of_session(sid);
+
+    if (!tty)
+        return;
+    tty_signal(tty, SIGHUP);
+    tty->session = tty->pgrp = 0;
+}
+
 static void take_session(struct tty *tty)
 {
     tty->session = current->process->sid;
