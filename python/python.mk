@@ -75,7 +75,7 @@ $(AGENT)/snapshot_restore_py: $(wildcard python/snapshot_restore_py/*.py)
 # ---- the image of Debian's own Python ----
 
 STOCK_IMAGE := $(BUILD)/images/python-stock.erofs
-STOCK_PACKAGES := python3 python3-distutils python3-lib2to3 tzdata dash coreutils grep sed libc-bin
+STOCK_PACKAGES := python3 python3-distutils python3-lib2to3 netbase tzdata dash coreutils grep sed libc-bin
 empty :=
 space := $(empty) $(empty)
 
