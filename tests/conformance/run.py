@@ -24,6 +24,8 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 LIBRARY = "/usr/lib/python3.11/test"
+# Where else Debian's package has tests; the images have none of it.
+TESTS = [LIBRARY] + ["/usr/lib/python3.11/" + d for d in ("ctypes/test", "lib2to3/tests", "unittest/test", "distutils/tests")]
 NATIVE = "/usr/bin/python3.11"
 # Need a display, the network, gigabytes, or a compiler run for minutes: regrtest would skip them, or they test others.
 LEFT_OUT = {"test_tools", "test_peg_generator", "test_idle", "test_tk", "test_ttk_guionly", "test_ttk_textonly",
@@ -83,8 +85,8 @@ class Runner:
 
     def sandbox(self, module):
         return self.run([self.options.thaw, "run", "--image", self.options.image, "--memory", "2G",
-                         "--timeout", f"{self.options.timeout + 10}s", "-v", f"{LIBRARY}:{LIBRARY}:ro",
-                         *self.words(module)])
+                         "--timeout", f"{self.options.timeout + 10}s",
+                         *[w for d in TESTS for w in ("-v", f"{d}:{d}:ro")], *self.words(module)])
 
 
 def known_failures():
