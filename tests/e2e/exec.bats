@@ -46,6 +46,7 @@ guest() {
 @test "execve" { guest exec; }
 @test "fork, vfork, posix_spawn, wait, groups, sessions, orphans, stops, pidfds" { guest processes; }
 @test "memory that processes share, and futexes in it" { guest shared_memory; }
+@test "fork, exec, exit, signals, futexes, mmap and close race in many threads: nothing is lost, nothing is left" { guest torture 4; }
 @test "the snapshot call is ENOSYS where none was asked for" { guest snapshot_call; }
 @test "unknown system calls are ENOSYS" { guest unknown_calls; }
 
