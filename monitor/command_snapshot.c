@@ -2,6 +2,7 @@
 /* `thaw snapshot`. */
 #define _GNU_SOURCE
 #include "command.h"
+#include "kvm_cpuid.h"
 #include "libthaw.h"
 #include "machine.h"
 #include "options.h"
@@ -145,18 +146,29 @@ static void format_time(uint64_t ns, char *dst, size_t size)
         snprintf(dst, size, "?");
 }
 
-/* Whether this build would use it, its image apart. */
-static bool is_for_this_host(const struct snapshot *s)
+/* Whether this build would use it, its image apart. If not, why may say what the host lacks; else it is "". */
+static bool is_for_this_host(const struct snapshot *s, char why[CPUID_WHY])
 {
+    struct cpuid host, saved = {.count = s->cpuid_count};
     struct snapshot_key key;
     struct thaw_error ignored;
 
+    why[0] = 0;
     memset(&key, 0, sizeof key);
     const struct machine *machine = machine_find((const char *)s->key.machine);
     if (!machine || snapshot_key_init(&key, machine, &ignored) < 0)
         return false;
-    return memcmp(key.kernel, s->key.kernel, sizeof key.kernel) == 0 &&
-           memcmp(key.machine, s->key.machine, sizeof key.machine) == 0 &&
+    if (memcmp(key.kernel, s->key.kernel, sizeof key.kernel) != 0)
+        return false;
+    if (machine == &machine_kvm) {
+        if (cpuid_host(&host, &ignored) < 0) {
+            snprintf(why, CPUID_WHY, "a KVM that this user may open");
+            return false;
+        }
+        memcpy(saved.entry, s->cpuid, saved.count * sizeof saved.entry[0]);
+        return cpuid_fits(&host, &saved, why);
+    }
+    return memcmp(key.machine, s->key.machine, sizeof key.machine) == 0 &&
            memcmp(key.cpu, s->key.cpu, sizeof key.cpu) == 0;
 }
 
@@ -165,7 +177,7 @@ static int snapshot_print(const char *path, bool map, struct thaw_error *err)
     uint64_t kib[5] = {0};
     enum snapshot_result r;
     struct snapshot s;
-    char when[32];
+    char when[32], why[CPUID_WHY];
 
     err->text[0] = 0;
     r = snapshot_open(&s, path, NULL, false, err);
@@ -175,9 +187,13 @@ static int snapshot_print(const char *path, bool map, struct thaw_error *err)
         if (s.regions[i].kind <= 4)
             kib[s.regions[i].kind] += s.regions[i].len >> 10;
     format_time(s.created_ns, when, sizeof when);
-    printf("file      %s\nsize      %llu\ncreated   %s UTC\nmachine   %.8s\nfor       %s\n", path,
+    bool fits = is_for_this_host(&s, why);
+    printf("file      %s\nsize      %llu\ncreated   %s UTC\nmachine   %.8s\nfor       %s%s\n", path,
            (unsigned long long)s.size, when, (const char *)s.key.machine,
-           is_for_this_host(&s) ? "this thaw and this host" : "another build of thaw or another host");
+           fits     ? "this thaw and this host"
+           : why[0] ? "another host: this one lacks "
+                    : "another build of thaw or another host",
+           why);
     print_hex("kernel", s.key.kernel, sizeof s.key.kernel);
     print_hex("image", s.key.image, sizeof s.key.image);
     print_hex("cpu", s.key.cpu, sizeof s.key.cpu);
@@ -200,7 +216,7 @@ struct listing {
 static int list_one(void *arg, const char *dir, const char *name)
 {
     struct listing *l = arg;
-    char path[PATH_MAX], when[32] = "?";
+    char path[PATH_MAX], when[32] = "?", why[CPUID_WHY];
     const char *state = "damaged";
     struct thaw_error err = {0};
     enum snapshot_result r;
@@ -214,7 +230,7 @@ static int list_one(void *arg, const char *dir, const char *name)
     r = snapshot_open(&s, path, NULL, false, &err);
     if (r == SNAPSHOT_OK) {
         format_time(s.created_ns, when, sizeof when);
-        state = is_for_this_host(&s) ? "good" : "for another build or host";
+        state = is_for_this_host(&s, why) ? "good" : "for another build or host";
         snapshot_close(&s);
     } else if (r == SNAPSHOT_STALE) {
         state = "for another build or host";

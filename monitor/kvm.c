@@ -160,6 +160,7 @@ static void kvm_machine_run(struct child *c)
                     .page = (struct thaw_kvm *)(void *)((char *)c->boot + c->sb->kvm_off),
                     .config = c->config,
                     .device = KVM_FD_DEVICE,
+                    .ioctls = 1, /* the monitor's, for the processor's features */
                     .ram_size = c->sb->reserved_size};
 
     child_begin(c->boot, c->parent);

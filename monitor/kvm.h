@@ -14,8 +14,6 @@
 #define KVM_FD_VCPU 4
 #define KVM_FD_SIGNALS 5
 
-#define KVM_CPUID_MAX 128
-
 struct vm {
     struct thaw_boot *boot; /* written to by the guest at any time */
     struct thaw_kvm *page;  /* in it */

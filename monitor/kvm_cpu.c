@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The guest's processor. It starts in 64-bit mode: no firmware, no real mode. What it can do is what the host's can and
- * KVM virtualises, less what the guest's kernel has no use for.
+ * The guest's processor. It starts in 64-bit mode: no firmware, no real mode. What it can do is in kvm_cpuid.c.
  */
 #define _GNU_SOURCE
 #include "kvm.h"
+#include "kvm_cpuid.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,79 +35,49 @@
 #define EFER_NX (1u << 11)
 
 /* CPUID */
-#define LEAF1_ECX_MONITOR (1u << 3)
-#define LEAF1_ECX_VMX (1u << 5)
-#define LEAF1_ECX_X2APIC (1u << 21)
-#define LEAF1_ECX_TSC_DEADLINE (1u << 24)
 #define LEAF1_ECX_XSAVE (1u << 26)
 #define LEAF7_EBX_FSGSBASE (1u << 0)
 #define LEAF7_EBX_SMEP (1u << 7)
 #define LEAF7_EBX_SMAP (1u << 20)
 #define LEAF7_ECX_UMIP (1u << 2)
-#define LEAF7_EDX_AMX (1u << 22 | 1u << 24 | 1u << 25)
-#define LEAFE1_ECX_SVM (1u << 2)
 #define LEAFE7_EDX_INVARIANT_TSC (1u << 8)
-#define XCR0_AMX (3ull << 17) /* 8 KiB a thread for what Python has no use for */
 
 #define SELECTOR_CODE 0x10
 #define SELECTOR_DATA 0x18
-
-struct cpuid_table {
-    struct kvm_cpuid2 head;
-    struct kvm_cpuid_entry2 entry[KVM_CPUID_MAX];
-};
 
 struct features {
     uint64_t xcr0, cr4;
     bool invariant_tsc;
 };
 
-static void cpuid_set(struct vm *vm, struct features *f)
+static void cpuid_set(struct vm *vm, const struct cpuid *c, struct features *f)
 {
-    struct cpuid_table t = {.head.nent = KVM_CPUID_MAX};
-    uint32_t n = 0;
+    struct {
+        struct kvm_cpuid2 head;
+        struct kvm_cpuid_entry2 entry[CPUID_MAX];
+    } t = {.head.nent = c->count};
 
-    vm_ioctl(vm, vm->device, KVM_GET_SUPPORTED_CPUID, &t, "asking for the processor's features");
     *f = (struct features){.cr4 = CR4_PAE | CR4_PGE | CR4_OSFXSR | CR4_OSXMMEXCPT};
-    for (uint32_t i = 0; i < t.head.nent; i++) {
-        struct kvm_cpuid_entry2 *e = &t.entry[i];
-        switch (e->function) {
-        case 1:
-            e->ebx &= 0x0000ffffu; /* not which of the host's processors this is */
-            e->ebx |= 1u << 16;
-            e->ecx &= ~(LEAF1_ECX_MONITOR | LEAF1_ECX_VMX | LEAF1_ECX_X2APIC | LEAF1_ECX_TSC_DEADLINE);
-            f->cr4 |= e->ecx & LEAF1_ECX_XSAVE ? CR4_OSXSAVE : 0;
-            break;
-        case 7:
-            if (e->index != 0)
-                break;
-            e->edx &= ~LEAF7_EDX_AMX;
-            f->cr4 |= (e->ebx & LEAF7_EBX_FSGSBASE ? CR4_FSGSBASE : 0) | (e->ebx & LEAF7_EBX_SMEP ? CR4_SMEP : 0) |
-                      (e->ebx & LEAF7_EBX_SMAP ? CR4_SMAP : 0) | (e->ecx & LEAF7_ECX_UMIP ? CR4_UMIP : 0);
-            break;
-        case 0xa: memset(&e->eax, 0, 4 * sizeof e->eax); break; /* no performance counters */
-        case 0xb:
-        case 0x1f: continue; /* one processor: no topology */
-        case 0xd:
-            if (e->index == 0) {
-                e->eax &= (uint32_t)~XCR0_AMX;
-                f->xcr0 = (uint64_t)e->edx << 32 | e->eax;
-            } else if (e->index == 17 || e->index == 18) {
-                continue;
-            }
-            break;
-        case 0x80000001: e->ecx &= ~LEAFE1_ECX_SVM; break;
-        case 0x80000007: f->invariant_tsc = e->edx & LEAFE7_EDX_INVARIANT_TSC; break;
-        case 0x8000000a: continue;
-        default:
-            if (e->function >= 0x40000000 && e->function < 0x50000000)
-                continue; /* no paravirtual devices */
-        }
-        t.entry[n++] = *e;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const struct cpuid_entry *e = &c->entry[i];
+        t.entry[i] = (struct kvm_cpuid_entry2){.function = e->function,
+                                               .index = e->index,
+                                               .flags = e->flags,
+                                               .eax = e->eax,
+                                               .ebx = e->ebx,
+                                               .ecx = e->ecx,
+                                               .edx = e->edx};
     }
-    if (!(f->cr4 & CR4_OSXSAVE))
-        f->xcr0 = 0;
-    t.head.nent = n;
+    const struct cpuid_entry *leaf1 = cpuid_find(c, 1, 0), *leaf7 = cpuid_find(c, 7, 0), *xsave = cpuid_find(c, 0xd, 0);
+    const struct cpuid_entry *power = cpuid_find(c, 0x80000007, 0);
+    if (leaf1 && leaf1->ecx & LEAF1_ECX_XSAVE && xsave) {
+        f->cr4 |= CR4_OSXSAVE;
+        f->xcr0 = (uint64_t)xsave->edx << 32 | xsave->eax;
+    }
+    if (leaf7)
+        f->cr4 |= (leaf7->ebx & LEAF7_EBX_FSGSBASE ? CR4_FSGSBASE : 0) | (leaf7->ebx & LEAF7_EBX_SMEP ? CR4_SMEP : 0) |
+                  (leaf7->ebx & LEAF7_EBX_SMAP ? CR4_SMAP : 0) | (leaf7->ecx & LEAF7_ECX_UMIP ? CR4_UMIP : 0);
+    f->invariant_tsc = power && power->edx & LEAFE7_EDX_INVARIANT_TSC;
     vm_ioctl(vm, vm->vcpu, KVM_SET_CPUID2, &t, "setting the processor's features");
 }
 
@@ -150,7 +120,7 @@ void cpu_create(struct vm *vm, uint64_t pml4, uint64_t entry, uint64_t arg)
     vm->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu, 0);
     if (vm->run == MAP_FAILED || (size_t)size < sizeof *vm->run)
         child_fail(vm->boot, "mapping the processor's state", errno);
-    cpuid_set(vm, &f);
+    cpuid_set(vm, vm->config->cpuid, &f);
 
     vm_ioctl(vm, vm->vcpu, KVM_GET_SREGS, &sregs, "reading the processor's state");
     sregs.cs = segment(SELECTOR_CODE, true);

@@ -4,6 +4,7 @@
 #include "libthaw.h"
 
 #include "choice.h"
+#include "kvm_cpuid.h"
 #include "machine.h"
 #include "request.h"
 
@@ -36,6 +37,7 @@ struct thaw_sandbox {
     struct snapshot snapshot;
     struct snapshot_key key;
     const struct thaw_store *store;
+    struct cpuid *cpuid; /* kvm: the host's, or a restored guest's */
     char *snapshot_to;
     int lock;    /* held while the automatic snapshot is being made */
     int near[3]; /* our ends of pipes, or -1 */
@@ -196,7 +198,10 @@ int thaw_snapshot_open(struct thaw_store *store, const struct thaw_image *image,
         const struct machine *machine = machine_find((const char *)s->snapshot.key.machine);
         if (key_for(machine, image, &key, err) < 0)
             r = SNAPSHOT_ERROR;
-        else if (memcmp(&key, &s->snapshot.key, sizeof key) != 0)
+        /* On kvm the processor's features are in the snapshot, and compared when it is started. */
+        if (machine == &machine_kvm)
+            memcpy(key.cpu, s->snapshot.key.cpu, sizeof key.cpu);
+        if (r == SNAPSHOT_OK && memcmp(&key, &s->snapshot.key, sizeof key) != 0)
             r = SNAPSHOT_STALE;
         if (r != SNAPSHOT_OK)
             snapshot_close(&s->snapshot);
@@ -234,6 +239,44 @@ static bool env_needs_cold(const char *const *env)
     return false;
 }
 
+/* On kvm: what the guest sees of its processor, the host's until a snapshot says otherwise. */
+static int processor_prepare(struct thaw_sandbox *s, struct thaw_error *err)
+{
+    if (s->config.machine != &machine_kvm)
+        return 0;
+    s->cpuid = malloc(sizeof *s->cpuid);
+    if (!s->cpuid)
+        return out_of_memory(err);
+    s->config.cpuid = s->cpuid;
+    return cpuid_host(s->cpuid, err);
+}
+
+/* False: the host lacks what why says. */
+static bool processor_restore(struct thaw_sandbox *s, const struct snapshot *snapshot, char why[CPUID_WHY])
+{
+    struct cpuid saved = {.count = snapshot->cpuid_count};
+
+    if (s->config.machine != &machine_kvm)
+        return true;
+    memcpy(saved.entry, snapshot->cpuid, saved.count * sizeof saved.entry[0]);
+    if (!cpuid_fits(s->cpuid, &saved, why))
+        return false;
+    *s->cpuid = saved;
+    return true;
+}
+
+static enum snapshot_result snapshot_open_auto(struct thaw_sandbox *s, const char *path, struct thaw_error *err)
+{
+    enum snapshot_result r = snapshot_open(&s->snapshot, path, &s->key, false, err);
+    char why[CPUID_WHY];
+
+    if (r == SNAPSHOT_OK && !processor_restore(s, &s->snapshot, why)) {
+        snapshot_close(&s->snapshot);
+        return SNAPSHOT_STALE;
+    }
+    return r;
+}
+
 /*
  * Decides what an automatic start does: restores, or boots cold and makes the snapshot, or (another process is just
  * making it, or nothing can be written) boots cold. Troubles with the snapshot are no reason not to start.
@@ -248,7 +291,7 @@ static int start_auto(struct thaw_sandbox *s, const struct thaw_start *start, st
     if (key_for(s->config.machine, image, &s->key, err) < 0 ||
         store_snapshot_auto(s->store, image->name, &s->key, path, err) < 0)
         return -1;
-    r = snapshot_open(&s->snapshot, path, &s->key, false, &why);
+    r = snapshot_open_auto(s, path, &why);
     if (r == SNAPSHOT_OK)
         goto restore;
     if (r == SNAPSHOT_ERROR) {
@@ -275,7 +318,7 @@ static int start_auto(struct thaw_sandbox *s, const struct thaw_start *start, st
     }
     /* It may have been finished between our look and the lock. */
     why.text[0] = 0;
-    r = snapshot_open(&s->snapshot, path, &s->key, false, &why);
+    r = snapshot_open_auto(s, path, &why);
     if (r == SNAPSHOT_OK) {
         close(s->lock);
         s->lock = -1;
@@ -463,6 +506,17 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         .exec = start->flags & THAW_START_EXEC,
         .spawned = spawned,
     };
+    if (start->mode == THAW_MODE_FROM) {
+        const struct machine *made_on = machine_find((const char *)start->snapshot->snapshot.key.machine);
+        if (start->machine != THAW_MACHINE_AUTO && made_on != s->config.machine) {
+            thaw_error_set(err, THAW_STATUS_FAILED, ESTALE, "the snapshot was made on the machine %s, not %s",
+                           made_on->name, s->config.machine->name);
+            goto bad;
+        }
+        s->config.machine = made_on;
+    }
+    if (processor_prepare(s, err) < 0)
+        goto bad;
     if (snapshot_to) {
         if (key_for(s->config.machine, start->image, &s->key, err) < 0)
             goto bad;
@@ -472,13 +526,14 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
             goto bad;
         }
     } else if (start->mode == THAW_MODE_FROM) {
-        const struct machine *made_on = machine_find((const char *)start->snapshot->snapshot.key.machine);
-        if (start->machine != THAW_MACHINE_AUTO && made_on != s->config.machine) {
-            thaw_error_set(err, THAW_STATUS_FAILED, ESTALE, "the snapshot was made on the machine %s, not %s",
-                           made_on->name, s->config.machine->name);
+        char why[CPUID_WHY];
+        if (!processor_restore(s, &start->snapshot->snapshot, why)) {
+            thaw_error_set(err, THAW_STATUS_FAILED, ESTALE,
+                           "the snapshot needs %s, which this host's KVM does not offer; make it anew here with `thaw "
+                           "snapshot create`",
+                           why);
             goto bad;
         }
-        s->config.machine = made_on;
         s->config.restore = &start->snapshot->snapshot;
     } else if (start->mode == THAW_MODE_AUTO && !(start->flags & THAW_START_EXEC) && !env_needs_cold(start->env)) {
         if (start_auto(s, start, err) < 0)
@@ -736,6 +791,7 @@ void thaw_sandbox_free(struct thaw_sandbox *s)
     share_set_free(s->config.shares);
     free(s->request);
     free(s->snapshot_to);
+    free(s->cpuid);
     free(s);
 }
 

@@ -18,6 +18,8 @@ int thaw_error_set(struct thaw_error *err, int exit_status, int error, const cha
 struct share_set; /* share.c: the host directories a sandbox may reach, and its open handles on them */
 struct snapshot_key;
 struct trained;
+struct cpuid; /* kvm_cpuid.h */
+struct cpuid_entry;
 struct machine;  /* machine.h */
 struct spawned;  /* spawned.h */
 struct snapshot; /* snapshot.c: an open, checked snapshot file */
@@ -34,6 +36,7 @@ struct sandbox_config {
     int preload_share;              /* the file that the program will read first; -1: not known */
     const char *preload_path;       /* in that share */
     const struct snapshot *restore; /* NULL: cold boot */
+    const struct cpuid *cpuid;      /* kvm: the processor that the guest is to see */
     const struct snapshot_key *key; /* what a snapshot made by this start will be good for; with snapshot_to */
     const char *snapshot_to;        /* cold boot: path to write the snapshot to, if the guest asks; or NULL */
     struct spawned *spawned; /* NULL, or a process that the start may take for its own; its pid is 0 then */
@@ -124,8 +127,10 @@ struct snapshot {
     uint64_t created_ns;
     const struct thaw_region *regions;
     uint32_t region_count;
-    uint32_t populate_count; /* of these, hints */
-    void *tables;            /* owns regions */
+    uint32_t populate_count;         /* of these, hints */
+    const struct cpuid_entry *cpuid; /* kvm: the processor that its guest saw */
+    uint32_t cpuid_count;
+    void *tables; /* owns regions and cpuid */
 };
 
 enum snapshot_result { SNAPSHOT_OK, SNAPSHOT_ABSENT, SNAPSHOT_STALE, SNAPSHOT_DAMAGED, SNAPSHOT_ERROR };

@@ -314,6 +314,24 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
         goto bad;
     }
     const struct machine *machine = machine_find((const char *)h.key.machine);
+    struct cpuid_entry *cpuid = (struct cpuid_entry *)(void *)(buf + SNAPSHOT_CPUID_OFF);
+    if (h.cpuid_count > CPUID_MAX || h.reserved || (h.cpuid_count != 0) != (machine == &machine_kvm)) {
+        result = damaged(err, path, "its processor has too many leaves, or none");
+        goto bad;
+    }
+    if (h.cpuid_count && !pread_all(s->fd, cpuid, h.cpuid_count * sizeof *cpuid, SNAPSHOT_CPUID_OFF)) {
+        result = damaged(err, path, "what its processor was cannot be read");
+        goto bad;
+    }
+    if (h.cpuid_count) {
+        snapshot_sum(cpuid, h.cpuid_count * sizeof *cpuid, sum);
+        const char *odd = memcmp(sum, h.cpuid_sum, 16) ? "what its processor was does not have its checksum"
+                                                       : cpuid_check(cpuid, h.cpuid_count);
+        if (odd) {
+            result = damaged(err, path, odd);
+            goto bad;
+        }
+    }
     const char *wrong =
         !machine ? "it is of an unknown machine"
                  : snapshot_table_check(machine, s->regions, h.region_count, h.populate_count, h.file_size, h.resume);
@@ -334,6 +352,8 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
     s->created_ns = h.created_ns;
     s->region_count = h.region_count;
     s->populate_count = h.populate_count;
+    s->cpuid = cpuid;
+    s->cpuid_count = h.cpuid_count;
     s->tables = buf;
     return SNAPSHOT_OK;
 bad:

@@ -270,8 +270,16 @@ static int take_finish(struct take *t, const struct sandbox *sb)
     snapshot_sum(t->out, count * sizeof(t->out[0]), h->table_sum);
     XXH128_canonicalFromHash(&c, XXH3_128bits_digest(t->sum));
     memcpy(h->pages_sum, c.digest, 16);
+    const struct cpuid *cpuid = sb->config->cpuid;
+    size_t leaves = cpuid ? cpuid->count * sizeof cpuid->entry[0] : 0;
+    if (cpuid) {
+        h->cpuid_count = cpuid->count;
+        snapshot_sum(cpuid->entry, leaves, h->cpuid_sum);
+    }
     snapshot_sum(h, offsetof(struct snapshot_header, header_sum), h->header_sum);
     size_t n = count * sizeof(t->out[0]);
+    if (cpuid && pwrite(t->fd, cpuid->entry, leaves, SNAPSHOT_CPUID_OFF) != (ssize_t)leaves)
+        return errno ? -errno : -EIO;
     if (pwrite(t->fd, t->out, n, SNAPSHOT_TABLE_OFF) != (ssize_t)n ||
         pwrite(t->fd, h, sizeof(*h), 0) != (ssize_t)sizeof(*h))
         return errno ? -errno : -EIO;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fuzzes the loader of snapshots. The input is a byte of flags, a header, regions of 32 bytes, and pages; it is laid out
+ * Fuzzes the loader of snapshots. The input is a byte of flags, a header, regions of 32 bytes, the
+ * processor's leaves of 28 bytes, and pages; it is laid out
  * as a file, and its sums are made right unless a flag says otherwise: a fuzzer would never come past them.
  */
 #define _GNU_SOURCE
@@ -31,7 +32,7 @@ static void put(const void *data, size_t size, uint64_t at)
 static void lay_out(unsigned flags, const uint8_t *data, size_t size)
 {
     struct snapshot_header h = {0};
-    size_t n = size < sizeof h ? size : sizeof h, table, pages;
+    size_t n = size < sizeof h ? size : sizeof h, table, leaves, pages;
     uint8_t *bytes;
 
     memcpy(&h, data, n);
@@ -41,13 +42,18 @@ static void lay_out(unsigned flags, const uint8_t *data, size_t size)
     if (h.region_count < table)
         table = h.region_count;
     table = table > THAW_REGION_MAX ? 0 : table * sizeof(struct thaw_region);
-    pages = size - table;
+    leaves = (size - table) / sizeof(struct cpuid_entry);
+    leaves = h.cpuid_count < leaves ? h.cpuid_count : leaves;
+    leaves = (leaves > CPUID_MAX ? 0 : leaves) * sizeof(struct cpuid_entry);
+    pages = size - table - leaves;
     memcpy(h.magic, SNAPSHOT_MAGIC, sizeof h.magic);
     h.header_size = sizeof h;
     if (!(flags & KEEP_COUNTS)) {
         h.format = SNAPSHOT_FORMAT;
         h.region_count = (uint32_t)(table / sizeof(struct thaw_region));
         h.file_size = SNAPSHOT_PAGES_OFF + pages;
+        h.cpuid_count = (uint32_t)(leaves / sizeof(struct cpuid_entry));
+        h.reserved = 0;
     }
     bytes = malloc(size + 1); /* the pages' end is the end of what may be read */
     if (!bytes)
@@ -55,13 +61,15 @@ static void lay_out(unsigned flags, const uint8_t *data, size_t size)
     memcpy(bytes, data, size);
     if (!(flags & WRONG_TABLE_SUM))
         snapshot_sum(bytes, table, h.table_sum);
+    snapshot_sum(bytes + table, leaves, h.cpuid_sum);
     if (!(flags & WRONG_PAGES_SUM))
-        snapshot_sum(bytes + table, pages, h.pages_sum);
+        snapshot_sum(bytes + table + leaves, pages, h.pages_sum);
     if (!(flags & WRONG_HEADER_SUM))
         snapshot_sum(&h, offsetof(struct snapshot_header, header_sum), h.header_sum);
     put(&h, sizeof h, 0);
     put(bytes, table, SNAPSHOT_TABLE_OFF);
-    put(bytes + table, pages, SNAPSHOT_PAGES_OFF);
+    put(bytes + table, leaves, SNAPSHOT_CPUID_OFF);
+    put(bytes + table + leaves, pages, SNAPSHOT_PAGES_OFF);
     free(bytes);
     if (ftruncate(fd, flags & TOO_SHORT ? (off_t)(SNAPSHOT_PAGES_OFF / 2) : (off_t)(SNAPSHOT_PAGES_OFF + pages)) < 0)
         abort();
@@ -70,6 +78,8 @@ static void lay_out(unsigned flags, const uint8_t *data, size_t size)
 /* What a machine relies on, whichever it is. */
 static void check(const struct snapshot *s)
 {
+    if (s->cpuid_count > CPUID_MAX || (s->cpuid_count && cpuid_check(s->cpuid, s->cpuid_count)))
+        abort();
     if (s->region_count > THAW_REGION_MAX || s->populate_count > s->region_count)
         abort();
     for (uint32_t i = 0; i < s->region_count; i++) {

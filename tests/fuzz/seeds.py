@@ -14,7 +14,7 @@ def put(kind, name, data):
 
 # fuzz_snapshot: flags, header, regions, pages.
 with open(snapshot, "rb") as f:
-    header = f.read(160)
+    header = f.read(184)
     count, hints = struct.unpack_from("<II", header, 104)
     f.seek(256)
     regions = [f.read(32) for _ in range(count)]
@@ -41,6 +41,13 @@ put("snapshot", "no-data", b"\0" + with_counts(len(zero) + len(image), 0) + b"".
 two = [region(0x400000, 4096, 135168, 5, 3), region(0x600000, 8192, 0, 3, 1)]
 put("snapshot", "data", b"\0" + with_counts(2, 0) + b"".join(two) + page)
 put("snapshot", "data-and-hint", b"\0" + with_counts(3, 1) + b"".join(two) + region(0x600000, 4096, 0, 3, 4) + page)
+# The kvm machine's, with leaves of a processor.
+kvm = bytearray(with_counts(1, 0, 0x700000900000))
+kvm[48:56] = b"kvm\0\0\0\0\0"
+for n, leaves in enumerate(([(0, 0, 0), (1, 0, 0), (7, 0, 1), (7, 1, 1), (0xd, 0, 1), (0xd, 2, 1)], [(1, 0, 0), (1, 0, 0)], [(0x40000001, 0, 0)], [(7, 0, 8)])):
+    struct.pack_into("<I", kvm, 144, len(leaves))
+    put("snapshot", f"kvm-{n}", b"\0" + bytes(kvm) + region(0x400000000, 4096, 135168, 3, 3)
+        + b"".join(struct.pack("<7I", *leaf, 1, 2, 3, 4) for leaf in leaves) + page)
 # On the edges, and over them.
 edges = [0, 4096, 0x10000, 0x700000000000 - 4096, 0x700000000000, 0x710000000000, 2**64 - 8192, 2**64 - 4096]
 for n, (start, length, offset, kind) in enumerate(

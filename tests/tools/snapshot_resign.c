@@ -7,6 +7,8 @@
  *   snapshot_resign FILE header SEED     random changes in the header
  *   snapshot_resign FILE table SEED      random changes in the table
  *   snapshot_resign FILE pages SEED      random changes in the pages
+ *   snapshot_resign FILE cpuid LEAF INDEX REGISTER BIT   turns a feature of the processor round; REGISTER: eax to edx
+ *   snapshot_resign FILE leaves SEED     random changes in the processor's leaves
  *   snapshot_resign FILE hostile N       one of the hand-made ones; exit status 2 behind the last
  */
 #define _GNU_SOURCE
@@ -183,6 +185,39 @@ static int hostile(struct snapshot_header *h, struct thaw_region *r, unsigned n)
     return 0;
 }
 
+static uint32_t *cpuid_register(struct cpuid_entry *e, const char *name)
+{
+    return name[1] == 'a' ? &e->eax : name[1] == 'b' ? &e->ebx : name[1] == 'c' ? &e->ecx : &e->edx;
+}
+
+static int cpuid_turn(const struct snapshot_header *h, struct cpuid_entry *e, char **words)
+{
+    for (uint32_t i = 0; i < h->cpuid_count && i < CPUID_MAX; i++, e++)
+        if (e->function == strtoul(words[0], NULL, 0) && e->index == strtoul(words[1], NULL, 0)) {
+            *cpuid_register(e, words[2]) ^= 1u << strtoul(words[3], NULL, 0);
+            return 0;
+        }
+    fprintf(stderr, "snapshot_resign: no such leaf\n");
+    return 1;
+}
+
+static void cpuid_random(struct snapshot_header *h, struct cpuid_entry *e)
+{
+    static const char *const names[] = {"eax", "ebx", "ecx", "edx"};
+
+    for (uint64_t n = 1 + next() % 4; n && h->cpuid_count && h->cpuid_count <= CPUID_MAX; n--) {
+        struct cpuid_entry *x = &e[next() % h->cpuid_count];
+        switch (next() % 6) {
+        case 0: x->function = (uint32_t)odd_number(x->function); break;
+        case 1: x->index = (uint32_t)odd_number(x->index); break;
+        case 2: x->flags = (uint32_t)next() % 8; break;
+        case 3: *x = e[next() % h->cpuid_count]; break;
+        case 4: h->cpuid_count = (uint32_t)odd_number(h->cpuid_count); break;
+        default: *cpuid_register(x, names[next() % 4]) ^= 1u << next() % 32;
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     struct stat st;
@@ -190,7 +225,8 @@ int main(int argc, char **argv)
     int fd = argc > 2 ? open(argv[1], O_RDWR) : -1;
 
     if (fd < 0 || fstat(fd, &st) || (uint64_t)st.st_size < SNAPSHOT_PAGES_OFF) {
-        fprintf(stderr, "usage: snapshot_resign FILE none|key|header SEED|table SEED|pages SEED|hostile N\n");
+        fprintf(stderr, "usage: snapshot_resign FILE none|key|header SEED|table SEED|pages SEED|cpuid LEAF INDEX "
+                        "REGISTER BIT|leaves SEED|hostile N\n");
         return 1;
     }
     uint8_t *p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -198,6 +234,7 @@ int main(int argc, char **argv)
         return 1;
     struct snapshot_header *h = (void *)p;
     struct thaw_region *r = (void *)(p + SNAPSHOT_TABLE_OFF);
+    struct cpuid_entry *leaves = (void *)(p + SNAPSHOT_CPUID_OFF);
     state = argc > 3 ? strtoull(argv[3], NULL, 0) : 0;
 
     if (!strcmp(what, "key")) {
@@ -216,12 +253,19 @@ int main(int argc, char **argv)
             uint64_t i = next() % words;
             w[i] = odd_number(w[i]);
         }
+    } else if (!strcmp(what, "cpuid") && argc > 6) {
+        if (cpuid_turn(h, leaves, argv + 3))
+            return 1;
+    } else if (!strcmp(what, "leaves")) {
+        cpuid_random(h, leaves);
     } else if (!strcmp(what, "hostile")) {
         if (hostile(h, r, (unsigned)state))
             return 2;
     }
     if (h->region_count <= THAW_REGION_MAX)
         sum(r, h->region_count * sizeof *r, h->table_sum);
+    if (h->cpuid_count <= CPUID_MAX)
+        sum(leaves, h->cpuid_count * sizeof *leaves, h->cpuid_sum);
     sum(p + SNAPSHOT_PAGES_OFF, (size_t)st.st_size - SNAPSHOT_PAGES_OFF, h->pages_sum);
     sum(h, offsetof(struct snapshot_header, header_sum), h->header_sum);
     return 0;
