@@ -59,7 +59,7 @@ print(random.random(), uuid.uuid4(), os.urandom(4).hex(), next(tempfile._get_can
 
 @test "what cannot be saved is refused with the reason, soon, and leaves no snapshot" {
     for image in $IMAGES; do
-        run --separate-stderr timeout 20 "$THAW" snapshot create warm --image $image \
+        run --separate-stderr timeout $((20 * ${THAW_TEST_SLOW:-1})) "$THAW" snapshot create warm --image $image \
             --warm 'import threading, time; threading.Thread(target=time.sleep, args=(1000,)).start()'
         [ "$status" -eq 125 ]
         one_line "$stderr"
