@@ -20,7 +20,7 @@ void child_fail(struct thaw_boot *boot, const char *what, int error)
 {
     size_t n = 0;
 
-    for (; what[n] && n < sizeof boot->exit.text - 1; n++)
+    for (; n < sizeof boot->exit.text - 1 && what[n]; n++)
         boot->exit.text[n] = what[n];
     boot->exit.text[n] = 0;
     boot->exit.code = (uint32_t)error;

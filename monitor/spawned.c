@@ -96,7 +96,7 @@ static void spawn_receive(struct thaw_boot *boot, struct spawn_order *order)
 void spawn_main(const uint64_t *stack)
 {
     struct thaw_boot *boot = (void *)THAW_BOOT_ADDR;
-    struct spawn_order order;
+    struct spawn_order order = {0};
     uint64_t vdso = 0;
     const uint64_t *p = stack + 1;
 
