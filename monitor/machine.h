@@ -39,7 +39,7 @@ const struct machine *machine_find(const char name[8]);
 void child_fail(struct thaw_boot *boot, const char *what, int error) __attribute__((noreturn));
 void child_check(struct thaw_boot *boot, const char *what, long ret); /* fails if ret is -errno */
 void child_begin(struct thaw_boot *boot, pid_t parent);               /* dies with its parent */
-void child_descriptors(struct child *c); /* fds become 0, 1, ...; all others are closed */
+void child_descriptors(struct child *c);                              /* fds become 0, 1, ...; all others are closed */
 void child_close_from(struct thaw_boot *boot, int first);
 void child_limits(struct thaw_boot *boot, uint64_t data);
 void child_privileges(struct thaw_boot *boot);

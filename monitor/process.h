@@ -13,8 +13,8 @@ struct thaw_vdso host_vdso_find(void);
 void process_signals_block(sigset_t *outside, sigset_t *old);
 
 /* ---- in the child ---- */
-uint64_t process_data_limit(uint64_t memory_limit); /* RLIMIT_DATA for that much memory of the guest's */
-void process_kernel_ready(void);                    /* brings the kernel's text into the page tables */
+uint64_t process_data_limit(uint64_t memory_limit);        /* RLIMIT_DATA for that much memory of the guest's */
+void process_kernel_ready(void);                           /* brings the kernel's text into the page tables */
 void process_kernel_enter(void) __attribute__((noreturn)); /* kernel and boot area are in their places */
 
 #endif

@@ -39,7 +39,7 @@ struct sandbox_config {
     const struct cpuid *cpuid;      /* kvm: the processor that the guest is to see */
     const struct snapshot_key *key; /* what a snapshot made by this start will be good for; with snapshot_to */
     const char *snapshot_to;        /* cold boot: path to write the snapshot to, if the guest asks; or NULL */
-    struct spawned *spawned; /* NULL, or a process that the start may take for its own; its pid is 0 then */
+    struct spawned *spawned;        /* NULL, or a process that the start may take for its own; its pid is 0 then */
     bool strace, harden, train;
     bool exec; /* not Python: a training run starts what was started */
 };
