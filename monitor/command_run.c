@@ -370,10 +370,6 @@ static int command_start(char **argv, uint64_t start_ns, enum options_for what)
     spawn_cancel(&r.spawned);
     if (started < 0)
         return command_fail(&err);
-    struct thaw_statistics statistics;
-    thaw_sandbox_statistics(r.sandbox, &statistics);
-    if (!statistics.restored)
-        spawn_unpin(&r.spawned);
     /* From here on the sandbox runs; what follows takes none of its time. */
     r.signal_fd = signals_open();
     if (thaw_sandbox_snapshot_pending(r.sandbox))

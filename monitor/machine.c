@@ -139,6 +139,8 @@ static int machine_start_spawned(struct sandbox *sb, const struct sandbox_config
         return -1;
     }
     sp->pid = 0;
+    if (!config->restore) /* a cold start takes long, and makes other processes */
+        spawn_unpin(sp);
     regions_count(sb, config);
     return 0;
 }
@@ -157,6 +159,8 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
         return thaw_error_set(err, 125, E2BIG, "the request is too large");
     if (spawned_fits(config))
         return machine_start_spawned(sb, config, err);
+    if (config->spawned) /* its pinning would be inherited */
+        spawn_cancel(config->spawned);
     sb->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     sb->boot = boot_map();
     if (sb->boot == MAP_FAILED) {

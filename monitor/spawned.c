@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "spawned.h"
 
+#include "../kernel/process/image.h"
 #include "filter.h"
 #include "process.h"
 #include "raw_syscall.h"
@@ -53,7 +54,8 @@ extern const char spawn_name[];
 long spawn_clone(long flags, void *stack_top, int *pidfd, void (*fn)(void *), void *arg);
 void spawn_main(const uint64_t *stack) __attribute__((noreturn));
 
-static struct spawn *spawn_of(struct thaw_boot *boot) { return (void *)((char *)boot + 4096); }
+static struct spawn *spawn_of(struct thaw_boot *boot) { return (void *)((char *)boot + BOOT_STACK_OFFSET); }
+_Static_assert(BOOT_STACK_OFFSET + sizeof(struct spawn) + 4096 <= BOOT_STACK_END, "a stack fits above it");
 
 /* ---- in the child: before the execve in the monitor's address space, on a stack of its own ---- */
 
@@ -198,7 +200,7 @@ int spawn_begin(struct spawned *sp)
     spawn_pin(sp);
     process_signals_block(&outside, &old);
     /* The caller waits for the execve: both at once in one address space would cost more than it hides. */
-    pid = spawn_clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, (char *)boot + BOOT_TABLES, &sp->pidfd,
+    pid = spawn_clone(CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD, (char *)boot + BOOT_STACK_END, &sp->pidfd,
                       spawn_exec, spawn);
     sigprocmask(SIG_SETMASK, &old, NULL);
 out:
@@ -212,7 +214,10 @@ out:
         sp->pid = (pid_t)pid;
         sp->boot = boot;
         sp->control = pair[0];
-        return 0;
+        if (sp->boot->exit.kind == THAW_EXIT_NONE)
+            return 0;
+        spawn_cancel(sp); /* no execve: what confines us may forbid it */
+        return -1;
     }
     if (pair[0] >= 0)
         close(pair[0]);

@@ -22,8 +22,8 @@ struct spawned {
     struct thaw_boot *boot; /* of zeros but for the part below BOOT_TABLES */
 };
 
-/* Its standard descriptors are the caller's. -1: not to be had here (libthaw in another program; no /proc); a start
- * without it forks. */
+/* Its standard descriptors are the caller's. -1: not to be had here (libthaw in another program; no /proc; execve is
+ * forbidden); a start without it forks. */
 int spawn_begin(struct spawned *sp);
 /* Sends it what it has waited for. The boot area is filled in; then it is the sandbox's. */
 int spawn_hand_over(const struct spawned *sp, const struct sandbox_config *config, struct thaw_error *err);

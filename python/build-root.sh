@@ -122,7 +122,7 @@ protocols: files
 EOF
 # What netbase gives: names of services and protocols.
 for file in services protocols; do
-	[ ! -f /etc/$file ] || cp /etc/$file "$new/etc/$file"
+	cp /etc/$file "$new/etc/$file"
 done
 cat >"$new/etc/os-release" <<'EOF'
 PRETTY_NAME="Thaw sandbox (Debian 12 standard library)"

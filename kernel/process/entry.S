@@ -116,9 +116,8 @@ host_clone:
     mov $HOST_clone, %eax
     syscall
     test %rax, %rax
-    jz 1f
+    jz signal_restorer
     ret
-1:  jmp signal_restorer
 
 /* The first code of a process: the frame that it goes to user mode from is on top of its stack. */
     .globl process_begin

@@ -130,6 +130,28 @@ P
     kill -9 $pid
 }
 
+@test "a start keeps to one processor, the program has all of the caller's, and soon thaw again too" {
+    [ -z "${SAN:-}" ] || skip "nothing is spawned ahead in such a build"
+    mine=$(sed -n 's/^Cpus_allowed_list:.//p' /proc/self/status)
+    thaw run -c pass
+    "$THAW" run -c 'import time; print(1, flush=True); time.sleep(20)' >out &
+    pid=$!
+    for i in $(seq 100); do [ -s out ] && break; sleep 0.05; done
+    sleep 0.5
+    for p in $pid $(pgrep -P $pid); do
+        [ "$mine" = "$(sed -n 's/^Cpus_allowed_list:.//p' /proc/$p/status)" ]
+    done
+    kill -9 $pid
+}
+
+@test "where execve is forbidden a start forks" {
+    for how in --cold ''; do
+        run "$TOOLS/no_execveat" "$THAW" run $how -c 'print(6 * 7)'
+        [ "$status" -eq 0 ]
+        is 42
+    done
+}
+
 @test "descriptors that the caller left open do not reach the program" {
     exec 7</etc/passwd 9>leak
     run thaw run -c 'import os; print(sorted(int(n) for n in os.listdir("/proc/self/fd"))[:3])

@@ -94,9 +94,9 @@ static s64 hostfs_call(const struct super_block *sb, struct thaw_call *call, con
 
     if (hostfs_stale(hs))
         return -ESTALE;
-    hostfs_close_pending();
     call->arg[0] = hs->share;
     call->len = (u32)len;
+    hostfs_close_pending();
     r = machine_monitor_call(call, data, reply, reply_size);
     if (call->len > reply_size)
         call->len = (u32)reply_size;
