@@ -65,6 +65,8 @@ void process_kernel_ready(void)
 {
     const struct kernel_image *k = (const struct kernel_image *)THAW_KERNEL_ADDR;
 
+    /* Should it have to be read from the file, then as one huge page. */
+    raw_syscall(SYS_madvise, k->start, THAW_HUGE_SIZE, MADV_HUGEPAGE);
     raw_syscall(SYS_madvise, k->start, k->end - k->start, MADV_POPULATE_READ);
 }
 

@@ -114,6 +114,9 @@ static s64 restore_huge(const struct thaw_region *r)
     return ret;
 }
 
+/* Should the host have to read a snapshot's file, after it was started anew say, then by huge pages of its page cache. */
+#define READ_HUGE_MIN (64u << 10)
+
 /* The regions come from a snapshot that the monitor has checked: none overlaps another or lies where it must not. */
 void memory_restore(void)
 {
@@ -132,6 +135,8 @@ void memory_restore(void)
         case THAW_REGION_DATA:
             ret = check(host_syscall(HOST_mmap, r->start, r->len, (u64)host_prot(r->prot), MAP_HERE, THAW_FD_SNAPSHOT,
                                      r->offset));
+            if (!ret && r->len >= READ_HUGE_MIN)
+                machine_advise_huge(NULL, r->start, r->len);
             break;
         case THAW_REGION_HUGE: ret = restore_huge(r); break;
         default: /* a hint: an older host that knows it not takes its faults one by one */
