@@ -90,6 +90,10 @@ void machine_yield(void);
 
 /* ---- the kernel heap ---- */
 
+/* Where the heap's first HEAP_FIRST bytes lie; what comes after is where it would be were they at THAW_HEAP_ADDR. */
+#define HEAP_FIRST (1ul << 20)
+extern const u64 machine_heap_first;
+
 /* Makes [addr, addr+len), right behind what it made before, readable, writable and zero. -ENOMEM: over the limit. */
 int machine_heap_grow(u64 addr, u64 len);
 

@@ -138,7 +138,7 @@ void page_free(void *p, size_t npages);
 char *kstrdup(const char *s);
 /* Bytes handed out and not given back; for the leak check. */
 size_t kmalloc_in_use(void);
-/* The heap is [THAW_HEAP_ADDR, kmalloc_heap_end()); for the snapshot. */
+/* The heap is [THAW_HEAP_ADDR, kmalloc_heap_end()), but for what machine_heap_first says; for the snapshot. */
 u64 kmalloc_heap_end(void);
 
 /* ---- entropy: lib/random.c, a ChaCha20 generator reseeded from the monitor's seed at every start ---- */

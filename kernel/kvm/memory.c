@@ -109,6 +109,8 @@ int memory_fault(u64 addr, bool write, bool exec)
     return mm && mm->machine ? pgtable_fault(mm->machine, addr, write, exec) : -ENXIO;
 }
 
+const u64 machine_heap_first = THAW_HEAP_ADDR;
+
 int machine_heap_grow(u64 addr, u64 len)
 {
     u64 done = 0;

@@ -78,8 +78,9 @@ int machine_snapshot(void)
     err = err ? err
               : snapshot_add_region((u64)kernel_data_start, (u64)(kernel_bss_end - kernel_data_start), 0, rw,
                                     THAW_REGION_DATA);
-    err = err ? err : snapshot_add_region((u64)thread_info(), KSTACK_SIZE, 0, rw, THAW_REGION_DATA);
-    err = err ? err : snapshot_add_region(THAW_HEAP_ADDR, kmalloc_heap_end() - THAW_HEAP_ADDR, 0, rw, THAW_REGION_DATA);
+    if ((u64)thread_info() != (u64)first_stack)
+        err = err ? err : snapshot_add_region((u64)thread_info(), KSTACK_SIZE, 0, rw, THAW_REGION_DATA);
+    err = err ? err : snapshot_add_region(HEAP_REST, kmalloc_heap_end() - HEAP_REST, 0, rw, THAW_REGION_DATA);
     if (err)
         return err;
 

@@ -54,8 +54,14 @@ int machine_map_pages(struct mm *mm, u64 addr, u64 len, u32 prot, void *pages)
                               THAW_FD_MEMORY, shared_offset((u64)pages)));
 }
 
+/* With the kernel's data, so that what a restored sandbox writes to lies together (kernel.lds). */
+static char heap_first[HEAP_FIRST] __attribute__((aligned(4096), section(".bss.heap")));
+const u64 machine_heap_first = (u64)heap_first;
+
 int machine_heap_grow(u64 addr, u64 len)
 {
+    if (addr == machine_heap_first)
+        return len <= sizeof(heap_first) ? 0 : -ENOMEM;
     if (memory_shared) /* it is mapped already, as far as it may ever go */
         return len <= shared_heap_end() - addr ? 0 : -ENOMEM;
     return machine_map_anon(NULL, addr, len, PROT_READ | PROT_WRITE);
@@ -97,7 +103,7 @@ void memory_fresh(void)
 
     if (machine_map_anon(NULL, (u64)kernel_data_start, len, PROT_READ | PROT_WRITE))
         panic("no memory for the kernel's data");
-    memcpy(kernel_data_start, kernel_data_load, (size_t)(kernel_data_end - kernel_data_start));
+    memcpy(kernel_data_copy, kernel_data_load, (size_t)(kernel_data_end - kernel_data_copy));
 }
 
 static s64 restore_huge(const struct thaw_region *r)

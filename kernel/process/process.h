@@ -51,7 +51,7 @@ extern s32 host_pid;
 
 /* ---- entry.S ---- */
 extern char kernel_start[], kernel_text_end[], kernel_data_load[];
-extern char kernel_data_start[], kernel_data_end[], kernel_bss_end[];
+extern char kernel_data_start[], kernel_data_copy[], kernel_data_end[], kernel_bss_end[];
 extern char host_intr_start[], host_intr_end[], host_intr_eintr[];
 extern char signal_restorer[], signal_restorer_end[], process_begin[];
 /* A host system call that a kick ends with -EINTR, even one that came just before it. */
@@ -96,6 +96,8 @@ void regs_store(const struct pt_regs *r, struct host_ucontext *uc);
 #define NR_SLOTS ((THAW_KSTACK_END - THAW_KSTACK_ADDR) / KSTACK_SLOT)
 #define SHARED_SLOTS ((u64)NR_TASKS) /* of them, once processes share their memory */
 struct thread_info *kstack_alloc(void);
+/* The stack of slot 0 is with the kernel's data. */
+extern char first_stack[];
 void thread_resume_first(void);
 /* The thread of slot, NULL: it is free. */
 struct thread_info *thread_of_slot(u32 slot);
@@ -103,6 +105,8 @@ struct thread_info *thread_of_slot(u32 slot);
 /* ---- share.c ---- */
 extern bool memory_shared; /* the kernel's memory is that of THAW_FD_MEMORY, common to all host processes */
 extern s32 notify_fd;      /* what seccomp(2) gave: the monitor decides with it about new processes */
+/* The heap less its first part, which is with the data, begins here. */
+#define HEAP_REST (THAW_HEAP_ADDR + HEAP_FIRST)
 u64 shared_heap_end(void);
 u64 shared_offset(u64 addr);
 /* What the monitor is to know at once; no answer comes. */

@@ -32,7 +32,10 @@ static u64 heap_size;   /* of the file's part for it */
 static s64 move_result; /* set before anything has moved */
 
 u64 shared_heap_end(void) { return THAW_HEAP_ADDR + heap_size; }
-u64 shared_offset(u64 addr) { return HEAP_OFFSET + (addr - THAW_HEAP_ADDR); }
+u64 shared_offset(u64 addr)
+{
+    return addr - machine_heap_first < HEAP_FIRST ? addr - THAW_KERNEL_ADDR : HEAP_OFFSET + (addr - THAW_HEAP_ADDR);
+}
 
 static s64 map_file(u64 addr, u64 len, u64 offset)
 {
@@ -71,15 +74,15 @@ static s64 copy_out(u64 addr, u64 len, u64 offset)
 static void share_copy(void)
 {
     u64 data = (u64)kernel_data_start, data_len = (u64)kernel_bss_end - data;
-    u64 data_offset = data - THAW_KERNEL_ADDR, heap_len = kmalloc_heap_end() - THAW_HEAP_ADDR;
+    u64 data_offset = data - THAW_KERNEL_ADDR, heap_len = kmalloc_heap_end() - HEAP_REST;
     s64 err = 0;
 
-    for (u32 slot = 0; slot < SHARED_SLOTS && !err; slot++) {
+    for (u32 slot = 1; slot < SHARED_SLOTS && !err; slot++) { /* the first is with the data */
         u64 ti = (u64)thread_of_slot(slot);
         if (ti)
             err = copy_out(ti, KSTACK_SIZE, STACKS_OFFSET + (ti - THAW_KSTACK_ADDR));
     }
-    err = err ? err : copy_out(THAW_HEAP_ADDR, heap_len, HEAP_OFFSET);
+    err = err ? err : copy_out(HEAP_REST, heap_len, HEAP_OFFSET + HEAP_FIRST);
     if (err) {
         move_result = err;
         return;

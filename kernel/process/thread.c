@@ -13,7 +13,13 @@ static u32 slot_taken[NR_SLOTS];       /* a thread clears its word once it is of
 static u32 slots_used;                 /* no slot from here on is taken or was ever */
 static u64 slot_mapped[NR_SLOTS / 64]; /* a bit a slot */
 
-static u64 slot_stack(u32 slot) { return THAW_KSTACK_ADDR + slot * KSTACK_SLOT + (KSTACK_SLOT - KSTACK_SIZE); }
+/* kernel.lds puts it where nothing that can be written to lies below. */
+char first_stack[KSTACK_SIZE] __attribute__((aligned(KSTACK_SIZE), section(".bss.stack")));
+
+static u64 slot_stack(u32 slot)
+{
+    return slot ? THAW_KSTACK_ADDR + slot * KSTACK_SLOT + (KSTACK_SLOT - KSTACK_SIZE) : (u64)first_stack;
+}
 
 struct thread_info *thread_of_slot(u32 slot)
 {
@@ -30,7 +36,7 @@ struct thread_info *kstack_alloc(void)
     if (slot >= limit)
         return NULL;
     u64 stack = slot_stack(slot);
-    if (!(slot_mapped[slot / 64] >> (slot % 64) & 1) && !memory_shared) {
+    if (slot && !(slot_mapped[slot / 64] >> (slot % 64) & 1) && !memory_shared) {
         s64 p = host_syscall(HOST_mmap, stack, KSTACK_SIZE, HOST_PROT_READ | HOST_PROT_WRITE,
                              HOST_MAP_PRIVATE | HOST_MAP_ANONYMOUS | HOST_MAP_FIXED, (u64)-1, 0);
         if (p != (s64)stack)

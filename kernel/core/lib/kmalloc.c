@@ -31,6 +31,7 @@ struct page {
     u32 next;   /* list; CLASS_LARGE: pages of the run */
     u32 prev;
 };
+_Static_assert(HEAP_FIRST == 1ul << GROW_SHIFT, "the first step of growth");
 _Static_assert(GROW_PAGES * sizeof(struct page) == PAGE_SIZE, "one page of struct page for a step of growth");
 
 static const u16 class_size[] = {16, 32, 48, 64, 80, 96, 128, 192, 256, 336, 512, 672, 1024, 1360, 2048};
@@ -45,12 +46,17 @@ static u64 lowest_free;         /* no free page lies below */
 static size_t in_use;
 
 static struct page *page_of(u64 pfn) { return &page_table[pfn / GROW_PAGES][pfn % GROW_PAGES]; }
-static void *page_address(u64 pfn) { return (void *)(THAW_HEAP_ADDR + pfn * PAGE_SIZE); }
+/* The first step of growth may lie elsewhere. No run crosses its end: the next begins with a table. */
+static void *page_address(u64 pfn)
+{
+    return (void *)((pfn < GROW_PAGES ? machine_heap_first : THAW_HEAP_ADDR) + pfn * PAGE_SIZE);
+}
 
 static u64 pfn_of(const void *p)
 {
-    u64 pfn = ((u64)p - THAW_HEAP_ADDR) / PAGE_SIZE;
-    BUG_ON((u64)p < THAW_HEAP_ADDR || pfn >= heap_pages);
+    u64 off = (u64)p - machine_heap_first;
+    u64 pfn = (off < 1ul << GROW_SHIFT ? off : (u64)p - THAW_HEAP_ADDR) / PAGE_SIZE;
+    BUG_ON(pfn >= heap_pages || page_address(pfn) != (void *)((u64)p & ~(PAGE_SIZE - 1ul)));
     return pfn;
 }
 
@@ -90,7 +96,9 @@ static bool heap_grow(u64 n)
 
     if (chunks > (HEAP_PAGES - heap_pages) / GROW_PAGES)
         return false;
-    if (machine_heap_grow(THAW_HEAP_ADDR + heap_pages * PAGE_SIZE, chunks << GROW_SHIFT))
+    if (!heap_pages)
+        chunks = 1; /* it has a place of its own */
+    if (machine_heap_grow((u64)page_address(heap_pages), chunks << GROW_SHIFT))
         return false;
     for (u64 i = 0; i < chunks; i++)
         page_table[heap_pages / GROW_PAGES + i] = page_address(heap_pages + i);
