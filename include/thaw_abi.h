@@ -116,10 +116,10 @@ struct thaw_region {
 #define THAW_REGION_IMAGE 2u    /* private mapping of the image, not modified */
 #define THAW_REGION_DATA 3u     /* contents are in the snapshot */
 #define THAW_REGION_POPULATE 4u /* a hint: fault [start, start+len) in, for writing if prot has PROT_WRITE */
-#define THAW_REGION_HUGE \
-    5u /* as DATA, of THAW_HUGE_SIZE and so aligned: read into memory of its own, a huge page if there is one */
+#define THAW_REGION_HUGE 5u     /* as ZERO, of THAW_HUGE_SIZE and so aligned: a huge page if there is one */
+#define THAW_REGION_COPY 6u     /* contents are in the snapshot: read into the HUGE region before it */
 #define THAW_HUGE_SIZE (2u << 20)
-#define THAW_HUGE_MAX 1u /* each is private memory of the sandbox */
+#define THAW_HUGE_MAX 2u /* each is private memory of the sandbox */
 #define THAW_REGION_MAX 4096u
 
 /* What the kernel counts; read by the monitor after the sandbox has ended. */

@@ -103,7 +103,7 @@ static void memory_restore(struct vm *vm, const struct snapshot *snapshot)
                      (off_t)r->offset) == MAP_FAILED)
                 child_fail(vm->boot, "mapping the snapshot", errno);
             break;
-        case THAW_REGION_HUGE:
+        case THAW_REGION_COPY:
             for (uint64_t done = 0; done < r->len;) {
                 ssize_t n = pread(THAW_FD_SNAPSHOT, at + done, r->len - done, (off_t)(r->offset + done));
                 if (n <= 0)

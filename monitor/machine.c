@@ -111,7 +111,8 @@ static void regions_count(struct sandbox *sb, const struct sandbox_config *confi
 {
     for (uint32_t i = 0; config->restore && i < config->restore->region_count; i++) {
         const struct thaw_region *r = &config->restore->regions[i];
-        *(r->kind == THAW_REGION_POPULATE ? &sb->pages_populated : &sb->pages_mapped) += r->len / THAW_PAGE_SIZE;
+        if (r->kind != THAW_REGION_COPY)
+            *(r->kind == THAW_REGION_POPULATE ? &sb->pages_populated : &sb->pages_mapped) += r->len / THAW_PAGE_SIZE;
     }
 }
 

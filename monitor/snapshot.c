@@ -57,9 +57,10 @@ static const char *region_check(const struct machine *machine, const struct thaw
     case THAW_REGION_IMAGE: return user ? NULL : "a region of the kernel's is mapped from the image";
     case THAW_REGION_DATA: return region_in_file(r, file_size);
     case THAW_REGION_HUGE:
-        if (!user || r->len != THAW_HUGE_SIZE || r->start & (THAW_HUGE_SIZE - 1) || r->prot != (PROT_READ | PROT_WRITE))
-            return "a region cannot be a huge page";
-        return region_in_file(r, file_size);
+        return r->len != THAW_HUGE_SIZE || r->start & (THAW_HUGE_SIZE - 1) || r->prot != (PROT_READ | PROT_WRITE)
+                   ? "a region cannot be a huge page"
+                   : NULL;
+    case THAW_REGION_COPY: return region_in_file(r, file_size);
     default: return "a region is of an unknown kind";
     }
 }
@@ -67,7 +68,7 @@ static const char *region_check(const struct machine *machine, const struct thaw
 const char *snapshot_table_check(const struct machine *machine, const struct thaw_region *r, uint32_t count,
                                  uint32_t hints, uint64_t file_size, uint64_t resume)
 {
-    uint64_t end = 0;
+    uint64_t end = 0, copied = 0; /* copied: in the last huge page, of which all below is taken */
     unsigned huge = 0;
 
     if (!machine->resume_check(resume))
@@ -83,10 +84,15 @@ const char *snapshot_table_check(const struct machine *machine, const struct tha
             return "hints and regions are mixed";
         if (r[i].kind == THAW_REGION_HUGE && ++huge > THAW_HUGE_MAX)
             return "more regions than allowed are huge pages";
-        if (!hint) {
+        if (r[i].kind == THAW_REGION_COPY) {
+            if (r[i].start < copied || r[i].start + r[i].len > end)
+                return "what is copied does not lie in a huge page, or is out of order";
+            copied = r[i].start + r[i].len;
+        } else if (!hint) {
             if (r[i].start < end)
                 return "regions overlap or are out of order";
             end = r[i].start + r[i].len;
+            copied = r[i].kind == THAW_REGION_HUGE ? r[i].start : end;
         }
     }
     return NULL;

@@ -7,7 +7,7 @@
 #include "sandbox.h"
 
 #define SNAPSHOT_MAGIC "THAWSNAP"
-#define SNAPSHOT_FORMAT 3u
+#define SNAPSHOT_FORMAT 4u
 #define SNAPSHOT_TABLE_OFF 256u
 #define SNAPSHOT_CPUID_OFF (SNAPSHOT_TABLE_OFF + THAW_REGION_MAX * (uint32_t)sizeof(struct thaw_region))
 #define SNAPSHOT_PAGES_OFF ((SNAPSHOT_CPUID_OFF + 4095u) & ~4095u)

@@ -34,7 +34,7 @@
 #define HOT_READ_GAP 4u
 #define TRAINING_SECONDS 20
 /* A huge page is worth its copy from so many pages written on. */
-#define HUGE_WORTH 64u
+#define HUGE_WORTH 32u
 
 struct take {
     int fd;
@@ -47,7 +47,8 @@ struct take {
     size_t piece_len;
     uint8_t *piece;  /* PIECE bytes: the end of the file that is not written yet */
     uint64_t resume; /* read once: the kernel could change it */
-    uint64_t huge;   /* address of what is to be a huge page; 0: nothing */
+    uint64_t huge[THAW_HUGE_MAX]; /* addresses of what is to be huge pages, ascending */
+    uint32_t huge_count;
     struct thaw_region hint[THAW_REGION_MAX];
     uint32_t hint_count;
     XXH3_state_t *sum;
@@ -59,10 +60,12 @@ struct trained {
     struct take *take;
     bool done;
     uint64_t bias; /* as that of struct take, of the training run's process */
-    uint64_t at;   /* the huge page that is being counted, and its pages written */
+    uint64_t at; /* the huge page that is being counted, and its pages written */
     uint32_t pages;
-    uint64_t best; /* the one with the most of those that can be huge pages */
-    uint32_t best_pages;
+    struct {
+        uint64_t at;
+        uint32_t pages;
+    } best[THAW_HUGE_MAX]; /* those with the most, of those that can be huge pages; pages 0: none */
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -208,23 +211,43 @@ static int take_region(struct take *t, const struct thaw_region *r)
     return r->kind == THAW_REGION_DATA ? take_data(t, r) : take_add(t, *r);
 }
 
-static int take_huge(struct take *t)
+static int take_huge(struct take *t, uint64_t start)
 {
-    struct thaw_region r = {t->huge, THAW_HUGE_SIZE, t->off, PROT_READ | PROT_WRITE, THAW_REGION_HUGE};
+    struct thaw_region r = {start, THAW_HUGE_SIZE, 0, PROT_READ | PROT_WRITE, THAW_REGION_HUGE}, copy = {0};
     int err = take_add(t, r);
 
     for (uint64_t done = 0; done < r.len && !err; done += CHUNK) {
-        err = take_read(t, r.start + done, CHUNK);
-        err = err ? err : take_write(t, t->buf, CHUNK);
+        err = take_read(t, start + done, CHUNK);
+        for (size_t i = 0; i < CHUNK && !err; i += THAW_PAGE_SIZE) {
+            uint64_t addr = start + done + i;
+            if (is_zero(t->buf + i))
+                continue;
+            if (copy.len && copy.start + copy.len != addr) {
+                err = take_add(t, copy);
+                copy.len = 0;
+            }
+            if (!copy.len)
+                copy = (struct thaw_region){addr, 0, t->off, r.prot, THAW_REGION_COPY};
+            copy.len += THAW_PAGE_SIZE;
+            err = err ? err : take_write(t, t->buf + i, THAW_PAGE_SIZE);
+        }
     }
-    return err;
+    return err || !copy.len ? err : take_add(t, copy);
 }
 _Static_assert(THAW_HUGE_SIZE % CHUNK == 0, "a huge page is whole chunks");
 
+/* The first huge page that does not end before addr, or UINT64_MAX. */
+static uint64_t huge_from(const struct take *t, uint64_t addr)
+{
+    for (uint32_t i = 0; i < t->huge_count; i++)
+        if (t->huge[i] + THAW_HUGE_SIZE > addr)
+            return t->huge[i];
+    return UINT64_MAX;
+}
+
 static int take_pages(struct take *t)
 {
-    uint64_t huge = t->huge ? t->huge : UINT64_MAX, behind = t->huge ? huge + THAW_HUGE_SIZE : UINT64_MAX;
-    bool done = !t->huge;
+    uint64_t taken = 0; /* up to here by the last huge page */
 
     t->off = SNAPSHOT_PAGES_OFF;
     t->piece_len = 0;
@@ -233,15 +256,19 @@ static int take_pages(struct take *t)
     if (ftruncate(t->fd, SNAPSHOT_PAGES_OFF))
         return -errno;
     for (uint32_t i = 0; i < t->in_count; i++) {
-        struct thaw_region before = region_cut(t->in[i], 0, huge), after = region_cut(t->in[i], behind, UINT64_MAX);
-        int err = take_region(t, &before);
-        if (!err && !done && t->in[i].start + t->in[i].len > huge) {
-            done = true;
-            err = take_huge(t);
+        uint64_t end = t->in[i].start + t->in[i].len;
+        for (uint64_t at = t->in[i].start > taken ? t->in[i].start : taken; at < end;) {
+            uint64_t huge = huge_from(t, at);
+            struct thaw_region before = region_cut(t->in[i], at, huge);
+            int err = take_region(t, &before);
+            if (!err && huge < end) {
+                err = take_huge(t, huge);
+                taken = huge + THAW_HUGE_SIZE;
+            }
+            if (err)
+                return err;
+            at = huge < end ? taken : end;
         }
-        err = err || !t->huge ? err : take_region(t, &after);
-        if (err)
-            return err;
     }
     return take_flush(t);
 }
@@ -291,7 +318,7 @@ static int take_finish(struct take *t, const struct sandbox *sb)
 #define PAGEMAP_PRESENT (1ull << 63)
 #define PAGEMAP_FILE (1ull << 61) /* still the file's: read, not written */
 
-/* Whether [start, start + THAW_HUGE_SIZE) is memory of the user's, without a hole, that is read and written. */
+/* Whether [start, start + THAW_HUGE_SIZE) is memory without a hole that is read and written. */
 static bool can_be_huge(const struct take *t, uint64_t start)
 {
     uint64_t at = start;
@@ -300,8 +327,7 @@ static bool can_be_huge(const struct take *t, uint64_t start)
         const struct thaw_region *r = &t->in[i];
         if (r->start + r->len <= at)
             continue;
-        if (r->start > at || r->kind != THAW_REGION_DATA || r->prot != (PROT_READ | PROT_WRITE) ||
-            r->start + r->len > THAW_USER_END)
+        if (r->start > at || r->kind != THAW_REGION_DATA || r->prot != (PROT_READ | PROT_WRITE))
             return false;
         at = r->start + r->len;
     }
@@ -314,9 +340,19 @@ static void trained_count(struct trained *t, uint64_t addr)
 
     t->pages = at == t->at ? t->pages + 1 : 1;
     t->at = at;
-    if (t->pages >= HUGE_WORTH && t->pages > t->best_pages && (t->best == at || can_be_huge(t->take, at))) {
-        t->best = at;
-        t->best_pages = t->pages;
+    if (t->pages < HUGE_WORTH)
+        return;
+    uint32_t least = 0;
+    for (uint32_t i = 0; i < THAW_HUGE_MAX; i++) {
+        if (t->best[i].pages && t->best[i].at == at) {
+            t->best[i].pages = t->pages;
+            return;
+        }
+        least = t->best[i].pages < t->best[least].pages ? i : least;
+    }
+    if (t->pages > t->best[least].pages && can_be_huge(t->take, at)) {
+        t->best[least].at = at;
+        t->best[least].pages = t->pages;
     }
 }
 
@@ -361,14 +397,27 @@ static void trained_region(struct take *t, int pagemap, const struct thaw_region
     hint_add(t, &hot);
 }
 
+/* The trained huge pages, in order of address. */
+static void huge_choose(struct take *t, const struct trained *trained)
+{
+    for (uint32_t i = 0; i < THAW_HUGE_MAX; i++) {
+        if (!trained->best[i].pages)
+            continue;
+        uint32_t n = t->huge_count++;
+        for (; n && t->huge[n - 1] > trained->best[i].at; n--)
+            t->huge[n] = t->huge[n - 1];
+        t->huge[n] = trained->best[i].at;
+    }
+}
+
 /* What is in the huge page needs no hint. */
-static void hints_cut(struct take *t)
+static void hints_cut(struct take *t, uint64_t huge)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < t->hint_count; i++) {
-        struct thaw_region before = region_cut(t->hint[i], 0, t->huge);
-        struct thaw_region after = region_cut(t->hint[i], t->huge + THAW_HUGE_SIZE, UINT64_MAX);
+        struct thaw_region before = region_cut(t->hint[i], 0, huge);
+        struct thaw_region after = region_cut(t->hint[i], huge + THAW_HUGE_SIZE, UINT64_MAX);
         /* One that crosses the whole of it cannot be: the gap between two pages of a hint is shorter. */
         if (before.len || after.len)
             t->hint[n++] = before.len ? before : after;
@@ -467,7 +516,7 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
         if (ex.kind == THAW_EXIT_PANIC || ex.kind == THAW_EXIT_NONE)
             ret = thaw_error_set(err, 125, 0, "the snapshot does not run: %s",
                                  ex.text[0] ? ex.text : "it ended by itself");
-        t->huge = trained.best;
+        huge_choose(t, &trained);
     }
 out:
     free(python);
@@ -595,10 +644,10 @@ int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct t
         goto out;
     }
     ret = 0;
-    if (t->huge) {
-        hints_cut(t);
+    for (uint32_t i = 0; i < t->huge_count; i++)
+        hints_cut(t, t->huge[i]);
+    if (t->huge_count)
         ret = take_pages(t);
-    }
     ret = ret ? ret : take_finish(t, sb);
     ret = ret ? ret : take_publish(t, path, tmp, sizeof(tmp));
     sb->snapshot_made = ret == 0;

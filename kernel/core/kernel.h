@@ -140,6 +140,8 @@ char *kstrdup(const char *s);
 size_t kmalloc_in_use(void);
 /* The heap is [THAW_HEAP_ADDR, kmalloc_heap_end()), but for what machine_heap_first says; for the snapshot. */
 u64 kmalloc_heap_end(void);
+/* Calls fn for memory of the heap's first part and of its tables that is not in use: all zero, and may stay so. */
+void kmalloc_unused(void (*fn)(u64 addr, u64 len));
 
 /* ---- entropy: lib/random.c, a ChaCha20 generator reseeded from the monitor's seed at every start ---- */
 void random_bytes(void *buf, size_t n);

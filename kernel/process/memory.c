@@ -96,6 +96,14 @@ void memory_init(void)
     }
 }
 
+static void discard(u64 addr, u64 len) { host_syscall(HOST_madvise, addr, len, HOST_MADV_DONTNEED, 0, 0, 0); }
+
+void memory_trim(void)
+{
+    if (!memory_shared)
+        kmalloc_unused(discard);
+}
+
 /* A cold boot: the kernel's own writable memory. */
 void memory_fresh(void)
 {
@@ -106,18 +114,15 @@ void memory_fresh(void)
     memcpy(kernel_data_copy, kernel_data_load, (size_t)(kernel_data_end - kernel_data_copy));
 }
 
-static s64 restore_huge(const struct thaw_region *r)
+static s64 restore_copy(const struct thaw_region *r)
 {
-    s64 ret = machine_map_anon(NULL, r->start, r->len, r->prot);
-
-    machine_advise_huge(NULL, r->start, r->len);
-    for (u64 done = 0; !ret && done < r->len;) {
+    for (u64 done = 0; done < r->len;) {
         s64 n = host_syscall(HOST_pread64, THAW_FD_SNAPSHOT, r->start + done, r->len - done, r->offset + done, 0, 0);
         if (n <= 0)
             return n ? n : -EIO;
         done += (u64)n;
     }
-    return ret;
+    return 0;
 }
 
 /* Should the host have to read a snapshot's file, after it was started anew say, then by huge pages of its page cache. */
@@ -144,7 +149,11 @@ void memory_restore(void)
             if (!ret && r->len >= READ_HUGE_MIN)
                 machine_advise_huge(NULL, r->start, r->len);
             break;
-        case THAW_REGION_HUGE: ret = restore_huge(r); break;
+        case THAW_REGION_HUGE:
+            ret = machine_map_anon(NULL, r->start, r->len, r->prot);
+            machine_advise_huge(NULL, r->start, r->len);
+            break;
+        case THAW_REGION_COPY: ret = restore_copy(r); break;
         default: /* a hint: an older host that knows it not takes its faults one by one */
             host_syscall(HOST_madvise, r->start, r->len,
                          r->prot & PROT_WRITE ? HOST_MADV_POPULATE_WRITE : HOST_MADV_POPULATE_READ, 0, 0, 0);

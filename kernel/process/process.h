@@ -116,6 +116,8 @@ void monitor_tell(u32 op, u64 a, u64 b);
 void memory_init(void);
 void memory_fresh(void);
 void memory_restore(void);
+/* Gives back what is not used of the huge page that a restore read the kernel's data into. Under the lock. */
+void memory_trim(void);
 
 /* ---- clock.c ---- */
 u64 host_clock(int id);

@@ -3,6 +3,7 @@
 #include "process.h"
 
 #include "mm.h"
+#include "timer.h"
 
 /* Room for the copy of a signal frame with all vector state that Linux knows. */
 #define FPU_MAX 16384u
@@ -297,38 +298,51 @@ static s64 block_in_poll(struct thread_info *ti, u64 deadline)
     return r == 0 ? -ETIMEDOUT : 0;
 }
 
+static s64 block_in_futex(struct thread_info *ti, u64 deadline)
+{
+    struct host_timespec ts, *tsp = NULL;
+
+    if (deadline) {
+        u64 host = clock_to_host(deadline);
+        if ((s64)host < 0)
+            host = 0;
+        ts.sec = (s64)(host / 1000000000u);
+        ts.nsec = (s64)(host % 1000000000u);
+        tsp = &ts;
+    }
+    return host_syscall_intr(HOST_futex, (u64)&ti->wake, HOST_FUTEX_WAIT_BITSET, ti->wake_seen, (u64)tsp, 0,
+                             0xffffffffu, &ti->kicked);
+}
+
+/* A restored sandbox that waits so long gives memory back, once. */
+#define TRIM_AFTER 20000000ull
+
 int machine_block(u64 deadline)
 {
+    static bool trimmed;
     struct thread_info *ti = thread_info();
-    bool poll = ti->console_events[0] | ti->console_events[1] | ti->console_events[2];
+    bool poll = ti->console_events[0] | ti->console_events[1] | ti->console_events[2], again = true;
     s64 r = 0;
 
-    if (__atomic_load_n(&ti->wake, __ATOMIC_SEQ_CST) == ti->wake_seen) {
+    while (again && __atomic_load_n(&ti->wake, __ATOMIC_SEQ_CST) == ti->wake_seen) {
+        u64 trim = trimmed || !(boot->flags & THAW_BOOT_RESTORE) ? 0 : machine_clock(CLOCK_MONOTONIC) + TRIM_AFTER;
+        u64 until = !trim || (deadline && deadline <= trim) ? deadline : trim;
         ti->blocked = 1;
         ti->in_poll = poll;
         kernel_unlock();
-        if (poll) {
-            r = block_in_poll(ti, deadline);
-        } else {
-            struct host_timespec ts, *tsp = NULL;
-            if (deadline) {
-                u64 host = clock_to_host(deadline);
-                if ((s64)host < 0)
-                    host = 0;
-                ts.sec = (s64)(host / 1000000000u);
-                ts.nsec = (s64)(host % 1000000000u);
-                tsp = &ts;
-            }
-            r = host_syscall_intr(HOST_futex, (u64)&ti->wake, HOST_FUTEX_WAIT_BITSET, ti->wake_seen, (u64)tsp, 0,
-                                  0xffffffffu, &ti->kicked);
-        }
+        r = poll ? block_in_poll(ti, until) : block_in_futex(ti, until);
         kernel_lock();
         ti->blocked = ti->in_poll = 0;
+        again = r == -ETIMEDOUT && until != deadline;
+        if (again && !trimmed) {
+            trimmed = true;
+            memory_trim();
+        }
     }
     memset(ti->console_events, 0, sizeof(ti->console_events));
     __atomic_store_n(&ti->kicked, 0, __ATOMIC_SEQ_CST);
     trap_drain();
-    return r == -ETIMEDOUT ? -ETIMEDOUT : 0;
+    return r == -ETIMEDOUT && !again ? -ETIMEDOUT : 0;
 }
 
 static void thread_wake(struct thread_info *ti)

@@ -329,6 +329,27 @@ char *kstrdup(const char *s)
     return copy;
 }
 
+/* Whole pages of [start, end), if they are worth a call. */
+static void unused(u64 start, u64 end, void (*fn)(u64 addr, u64 len))
+{
+    start = page_align(start);
+    end &= ~(PAGE_SIZE - 1ul);
+    if (end > start && end - start >= 16 * PAGE_SIZE)
+        fn(start, end - start);
+}
+
+void kmalloc_unused(void (*fn)(u64 addr, u64 len))
+{
+    u64 first = min(heap_pages, GROW_PAGES);
+
+    for (u64 at = pages_next(0, false), end; at < first; at = pages_next(end, false)) {
+        end = min(pages_next(at, true), first);
+        unused((u64)page_address(at), (u64)page_address(end - 1) + PAGE_SIZE, fn);
+    }
+    unused((u64)&page_table[heap_pages / GROW_PAGES], (u64)&page_table[CHUNKS], fn);
+    unused((u64)&used_map[heap_pages / WORD], (u64)&used_map[HEAP_PAGES / WORD], fn);
+}
+
 size_t kmalloc_in_use(void) { return in_use; }
 
 u64 kmalloc_heap_end(void) { return THAW_HEAP_ADDR + heap_pages * PAGE_SIZE; }
