@@ -42,7 +42,8 @@ extern const char thaw_kernel_process_start[];
 #define KERNEL_FILE ((uint64_t)thaw_kernel_process_start)
 #endif
 
-static const struct kernel_image *kernel_image(void) { return (const struct kernel_image *)KERNEL_FILE; }
+extern const struct kernel_image thaw_kernel_process_header; /* a copy of what the kernel begins with */
+_Static_assert(sizeof(struct kernel_image) == 48, "kernel_blob.S copies so much");
 
 static void child_move(struct child *c, uint64_t from, uint64_t len, uint64_t to)
 {
@@ -104,7 +105,7 @@ static void process_run(struct child *c)
     if (!KERNEL_IN_PLACE) {
         const struct kernel_image *k = (const struct kernel_image *)THAW_KERNEL_ADDR;
         /* It moves away from where it is linked: from there on only its new place is looked at. */
-        child_move(c, KERNEL_FILE, kernel_image()->end - THAW_KERNEL_ADDR, THAW_KERNEL_ADDR);
+        child_move(c, KERNEL_FILE, thaw_kernel_process_header.end - THAW_KERNEL_ADDR, THAW_KERNEL_ADDR);
         child_check(boot, "mapping the kernel",
                     raw_syscall(SYS_mprotect, k->start, k->end - k->start, PROT_READ | PROT_EXEC));
     }
@@ -130,7 +131,7 @@ static int process_prepare(struct sandbox *sb, struct child *c, struct thaw_erro
 {
     (void)sb;
     (void)c;
-    if (kernel_image()->magic != THAW_KERNEL_MAGIC || kernel_image()->start != THAW_KERNEL_ADDR)
+    if (thaw_kernel_process_header.magic != THAW_KERNEL_MAGIC || thaw_kernel_process_header.start != THAW_KERNEL_ADDR)
         return thaw_error_set(err, 125, 0, "the kernel inside this program is damaged: install thaw anew");
     return 0;
 }
@@ -142,7 +143,7 @@ static bool within(const struct thaw_region *r, uint64_t start, uint64_t end)
 
 static const char *process_region_check(const struct thaw_region *r, bool *user)
 {
-    const struct kernel_image *k = kernel_image();
+    const struct kernel_image *k = &thaw_kernel_process_header;
     bool kernel = within(r, k->data_start, k->bss_end) || within(r, THAW_HEAP_ADDR, THAW_HEAP_END) ||
                   within(r, THAW_KSTACK_ADDR, THAW_KSTACK_END);
 
@@ -154,7 +155,7 @@ static const char *process_region_check(const struct thaw_region *r, bool *user)
 
 static bool process_resume_check(uint64_t resume)
 {
-    const struct kernel_image *k = kernel_image();
+    const struct kernel_image *k = &thaw_kernel_process_header;
     return resume >= k->data_start && resume < k->bss_end && k->bss_end - resume >= 64 && !(resume & 7);
 }
 

@@ -23,7 +23,7 @@
 /* malloc() keeps blocks up to this when they are freed. */
 #define CACHED_MAX 1040
 /* For malloc() in the run. */
-#define ROOM_SIZE (48u << 10)
+#define ROOM_SIZE (80u << 10)
 
 /* The linker script puts it last in .bss: behind it the heap of malloc() begins, with the room and the run's arena. */
 static char core_arena[ARENA_SIZE] __attribute__((aligned(4096), section(".bss.core_arena")));
