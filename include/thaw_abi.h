@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define THAW_ABI_VERSION 4u
+#define THAW_ABI_VERSION 5u
 #define THAW_PAGE_SIZE 4096u
 
 /* The snapshot call: int $0x80 with this number in eax (on Linux the unused i386 ftime). */
@@ -36,6 +36,7 @@
 #define THAW_HEAP_END 0x0000701000000000ull
 #define THAW_IMAGE_ADDR 0x0000701000000000ull /* the root image, read-only */
 #define THAW_WINDOW_END 0x0000710000000000ull
+#define THAW_HOST_END 0x00007ffffffff000ull /* of what the host gives a process; above the window only its vDSO is left */
 
 /* ---- the kvm machine: the same addresses, by its own page tables, and memory of its own below them ---- */
 
@@ -151,7 +152,8 @@ struct thaw_exit {
 /* What the vDSO reads; user mode sees it. */
 struct thaw_vdso {
     uint64_t start, end;      /* the host's vDSO and its data, left in place; 0: none */
-    uint64_t clock_gettime;   /* in it, or 0 */
+    uint64_t base;            /* its ELF header */
+    uint64_t clock_gettime;   /* in it, or 0; the kernel's to set */
     int64_t monotonic_offset; /* guest's CLOCK_MONOTONIC less the host's, ns; the kernel's to set */
 };
 
@@ -299,8 +301,8 @@ THAW_ASSERT_SIZE(struct thaw_share, 8);
 THAW_ASSERT_SIZE(struct thaw_region, 32);
 THAW_ASSERT_SIZE(struct thaw_stats, 72);
 THAW_ASSERT_SIZE(struct thaw_exit, 256);
-THAW_ASSERT_SIZE(struct thaw_vdso, 32);
-THAW_ASSERT_SIZE(struct thaw_boot, 528);
+THAW_ASSERT_SIZE(struct thaw_vdso, 40);
+THAW_ASSERT_SIZE(struct thaw_boot, 536);
 THAW_ASSERT_SIZE(struct thaw_call, 48);
 THAW_ASSERT_SIZE(struct thaw_kvm, 112 + THAW_CALL_DATA_MAX);
 THAW_ASSERT_SIZE(struct thaw_answer, 56);

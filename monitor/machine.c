@@ -56,7 +56,6 @@ static int boot_fill(struct sandbox *sb, const struct sandbox_config *config, si
     if (boot->hwcap2 & 2)
         boot->flags |= THAW_BOOT_FSGSBASE;
     boot->memory_limit = config->memory_limit;
-    boot->vdso = host_vdso_find();
     boot->image_size = config->image_fd < 0 ? 0 : config->image_size;
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
@@ -171,6 +170,7 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
     madvise(sb->boot, BOOT_TABLES + 0x4000, MADV_POPULATE_WRITE);
     if (boot_fill(sb, config, &c.boot_used, err))
         goto bad;
+    sb->boot->vdso = host_vdso_find();
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
         thaw_error_set(err, 125, errno, "socketpair: %s", strerror(errno));
         goto bad;

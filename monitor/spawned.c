@@ -45,7 +45,6 @@ struct spawn {
 /* What the spawned process waits for, with the descriptors of the image and, if there is one, the snapshot. */
 struct spawn_order {
     uint64_t memory_limit;
-    uint64_t vdso_base; /* where the monitor has the vDSO that boot->vdso describes */
     uint32_t harden, pinned;
     cpu_set_t cpus; /* pinned: what to go back to */
 };
@@ -94,22 +93,44 @@ static void spawn_receive(struct thaw_boot *boot, struct spawn_order *order)
         child_fail(boot, "waiting for the monitor", EPROTO);
 }
 
-/* After the execve, from spawn_start: stack is as the host's kernel leaves it, see the x86-64 ABI, 3.4.1. */
-void spawn_main(const uint64_t *stack)
+/* The host's stack is smaller, and nothing but it lies so far below its end (mmap_base() in Linux). */
+#define STACK_RANGE (64u << 20)
+
+/*
+ * The vDSO and its data, side by side, are all that is mapped outside the window but for the stack: above it in older
+ * kernels, far below it in newer ones. Anywhere else, and the sandbox does without. The stack's last bytes are the name
+ * of the executed file.
+ */
+static void spawn_vdso(struct thaw_vdso *v, const uint64_t *stack)
 {
-    struct thaw_boot *boot = (void *)THAW_BOOT_ADDR;
-    struct spawn_order order = {0};
-    uint64_t vdso = 0;
+    const char *name = NULL;
     const uint64_t *p = stack + 1;
+    uint64_t base = 0;
 
     while (*p) /* argv */
         p++;
     for (p++; *p; p++) /* envp */
         ;
-    for (p++; p[0] != AT_NULL; p += 2)
+    for (p++; p[0] != AT_NULL; p += 2) {
         if (p[0] == AT_SYSINFO_EHDR)
-            vdso = p[1];
+            base = p[1];
+        if (p[0] == AT_EXECFN)
+            name = (const char *)p[1];
+    }
+    while (name && *name)
+        name++;
+    uint64_t end = ((uint64_t)name + 1 + 8 + THAW_PAGE_SIZE - 1) & ~(uint64_t)(THAW_PAGE_SIZE - 1);
+    if (name && base > end)
+        *v = (struct thaw_vdso){.start = end, .end = THAW_HOST_END, .base = base};
+    else if (name && base >= THAW_WINDOW_END && base < end - STACK_RANGE)
+        *v = (struct thaw_vdso){.start = THAW_WINDOW_END, .end = end - STACK_RANGE, .base = base};
+}
 
+/* After the execve, from spawn_start: stack is as the host's kernel leaves it, see the x86-64 ABI, 3.4.1. */
+void spawn_main(const uint64_t *stack)
+{
+    struct thaw_boot *boot = (void *)THAW_BOOT_ADDR;
+    struct spawn_order order = {0};
     long at = raw_syscall(SYS_mmap, THAW_BOOT_ADDR, THAW_BOOT_AREA, PROT_READ | PROT_WRITE,
                           MAP_SHARED | MAP_FIXED_NOREPLACE, SPAWN_FD_BOOT, 0);
     if (at != (long)THAW_BOOT_ADDR)
@@ -127,13 +148,7 @@ void spawn_main(const uint64_t *stack)
     process_kernel_ready();
 
     spawn_receive(boot, &order);
-    if (boot->vdso.start && vdso) {
-        boot->vdso.start += vdso - order.vdso_base;
-        boot->vdso.end += vdso - order.vdso_base;
-        boot->vdso.clock_gettime += vdso - order.vdso_base;
-    } else {
-        boot->vdso.start = boot->vdso.end = boot->vdso.clock_gettime = 0;
-    }
+    spawn_vdso(&boot->vdso, stack);
     child_limits(boot, process_data_limit(order.memory_limit));
     if (order.harden)
         child_harden(boot);
@@ -235,7 +250,6 @@ int spawn_hand_over(const struct spawned *sp, const struct sandbox_config *confi
     struct thaw_boot *boot = sp->boot;
     struct spawn_order order = {
         .memory_limit = config->memory_limit,
-        .vdso_base = getauxval(AT_SYSINFO_EHDR),
         .harden = config->harden,
         .pinned = sp->pinned,
         .cpus = sp->cpus,

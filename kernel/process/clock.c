@@ -26,6 +26,7 @@ u64 host_clock(int id)
 u64 machine_clock(int id)
 {
     u64 now = host_clock(id);
+    host_vdso_reading();
     if (id == CLOCK_MONOTONIC)
         return now + monotonic_offset;
     return id == CLOCK_PROCESS_CPUTIME_ID && thread_info()->space == &first_space ? now + cpu_offset : now;
@@ -51,6 +52,7 @@ void clock_thaw(void)
 {
     offset_set(frozen_at - host_clock(CLOCK_MONOTONIC));
     cpu_offset = cpu_frozen;
+    host_vdso_forget();
 }
 
 /* The timer is the host process's that set it last. */

@@ -69,8 +69,6 @@ int machine_heap_grow(u64 addr, u64 len)
 
 const void *machine_image(void) { return boot->image_size ? (const void *)THAW_IMAGE_ADDR : NULL; }
 
-#define HOST_USER_END 0x00007ffffffff000ull
-
 static s64 unmap_between(u64 from, u64 to)
 {
     return to > from ? host_syscall(HOST_munmap, from, to - from, 0, 0, 0, 0) : 0;
@@ -85,7 +83,7 @@ void memory_init(void)
 
     err = err ? err : unmap_between(THAW_BOOT_ADDR + THAW_BOOT_AREA, (u64)kernel_start);
     err = err ? err : unmap_between((u64)kernel_data_start, vdso);
-    err = err ? err : unmap_between(vdso_end, HOST_USER_END);
+    err = err ? err : unmap_between(vdso_end, THAW_HOST_END);
     if (err)
         panic("munmap of the monitor's memory: error %ld", (long)-err);
     if (boot->image_size) {

@@ -119,6 +119,11 @@ void memory_restore(void);
 /* Gives back what is not used of the huge page that a restore read the kernel's data into. Under the lock. */
 void memory_trim(void);
 
+/* ---- host_vdso.c ---- */
+/* A clock was read by a call to the host: after so many of them, programs do it by the host's vDSO. */
+void host_vdso_reading(void);
+void host_vdso_forget(void); /* after a restore: it has not been looked at */
+
 /* ---- clock.c ---- */
 u64 host_clock(int id);
 void clock_init(void);
