@@ -45,8 +45,8 @@ struct take {
     uint32_t in_count, out_count;
     uint64_t off; /* end of the file so far, with what is in piece */
     size_t piece_len;
-    uint8_t *piece;  /* PIECE bytes: the end of the file that is not written yet */
-    uint64_t resume; /* read once: the kernel could change it */
+    uint8_t *piece;               /* PIECE bytes: the end of the file that is not written yet */
+    uint64_t resume;              /* read once: the kernel could change it */
     uint64_t huge[THAW_HUGE_MAX]; /* addresses of what is to be huge pages, ascending */
     uint32_t huge_count;
     struct thaw_region hint[THAW_REGION_MAX];
@@ -60,7 +60,7 @@ struct trained {
     struct take *take;
     bool done;
     uint64_t bias; /* as that of struct take, of the training run's process */
-    uint64_t at; /* the huge page that is being counted, and its pages written */
+    uint64_t at;   /* the huge page that is being counted, and its pages written */
     uint32_t pages;
     struct {
         uint64_t at;

@@ -82,6 +82,7 @@ static void check(const struct snapshot *s)
         abort();
     if (s->region_count > THAW_REGION_MAX || s->populate_count > s->region_count)
         abort();
+    const struct thaw_region *huge = NULL, *copy = NULL, *last = NULL;
     for (uint32_t i = 0; i < s->region_count; i++) {
         const struct thaw_region *r = &s->regions[i];
         uint64_t end;
@@ -91,11 +92,21 @@ static void check(const struct snapshot *s)
             abort();
         if ((r->kind == THAW_REGION_POPULATE) != (i >= s->region_count - s->populate_count))
             abort();
-        if (r->kind == THAW_REGION_DATA &&
+        if ((r->kind == THAW_REGION_DATA || r->kind == THAW_REGION_COPY) &&
             (r->offset < SNAPSHOT_PAGES_OFF || r->offset > s->size || r->len > s->size - r->offset))
             abort();
-        if (i > 0 && i < s->region_count - s->populate_count && r->start < r[-1].start + r[-1].len)
+        if (r->kind == THAW_REGION_COPY) {
+            if (!huge || r->start < huge->start || end > huge->start + huge->len ||
+                (copy && r->start < copy->start + copy->len))
+                abort();
+            copy = r;
+            continue;
+        }
+        if (r->kind != THAW_REGION_POPULATE && last && r->start < last->start + last->len)
             abort();
+        last = r->kind == THAW_REGION_POPULATE ? last : r;
+        huge = r->kind == THAW_REGION_HUGE ? r : NULL;
+        copy = NULL;
     }
 }
 

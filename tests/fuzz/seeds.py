@@ -41,6 +41,13 @@ put("snapshot", "no-data", b"\0" + with_counts(len(zero) + len(image), 0) + b"".
 two = [region(0x400000, 4096, 135168, 5, 3), region(0x600000, 8192, 0, 3, 1)]
 put("snapshot", "data", b"\0" + with_counts(2, 0) + b"".join(two) + page)
 put("snapshot", "data-and-hint", b"\0" + with_counts(3, 1) + b"".join(two) + region(0x600000, 4096, 0, 3, 4) + page)
+# A huge page and what is copied into it, right and wrong.
+huge = region(0x600000, 2 << 20, 0, 3, 5)
+for n, copies in enumerate(([], [(0x600000, 4096)], [(0x600000, 4096), (0x7ff000, 4096)], [(0x7ff000, 8192)], [(0x5ff000, 8192)],
+                            [(0x601000, 4096), (0x600000, 4096)], [(0x800000, 4096)])):
+    put("snapshot", f"huge-{n}", b"\0" + with_counts(1 + len(copies), 0) + huge
+        + b"".join(region(start, length, 135168, 3, 6) for start, length in copies) + page)
+put("snapshot", "copy-alone", b"\0" + with_counts(1, 0) + region(0x600000, 4096, 135168, 3, 6) + page)
 # The kvm machine's, with leaves of a processor.
 kvm = bytearray(with_counts(1, 0, 0x700000900000))
 kvm[48:56] = b"kvm\0\0\0\0\0"

@@ -88,7 +88,7 @@ static void table_random(struct thaw_region *r, uint32_t count)
         case 1: x->len = odd_number(x->len); break;
         case 2: x->offset = odd_number(x->offset); break;
         case 3: x->prot = (uint32_t)next() % 9; break;
-        case 4: x->kind = (uint32_t)next() % 6; break;
+        case 4: x->kind = (uint32_t)next() % 7; break;
         case 5: *x = r[next() % count]; break;
         default: x->start = r[next() % count].start; break;
         }
@@ -179,6 +179,20 @@ static int hostile(struct snapshot_header *h, struct thaw_region *r, unsigned n)
             r[i] = (struct thaw_region){0x10000, 4096, 0, 3, THAW_REGION_POPULATE};
         h->populate_count += THAW_REGION_MAX - count;
         h->region_count = THAW_REGION_MAX;
+        break;
+    case 34:
+    case 35:
+    case 36:
+        for (uint32_t i = 0; i < count; i++) {
+            if (r[i].kind != THAW_REGION_COPY)
+                continue;
+            if (n == 34)
+                r[i].start -= THAW_HUGE_SIZE;
+            else if (n == 35)
+                r[i].len = THAW_HUGE_SIZE;
+            else
+                r[i].offset = h->file_size & ~4095ull;
+        }
         break;
     default: return -1;
     }
