@@ -134,6 +134,8 @@ def fill():
         return original_find_spec(fullname, path, target)
 
     bootstrap.BuiltinImporter.find_spec = classmethod(find_spec)
+    # Debuggers leave out importlib by its frames' module, whose name changes when importlib is imported.
+    globals()["__name__"] = bootstrap.__name__
 
 
 def listing(finder, name):
@@ -151,6 +153,8 @@ def allowed(fullname):
     wanted = set()
     for name in closure(fullname):
         present = sys.modules.get(name)
+        if present is None and name in sys.modules:  # the program forbids its import
+            return False
         if present is not None:
             if name != fullname and present is not known[name]:
                 return False
