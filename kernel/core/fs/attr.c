@@ -29,7 +29,10 @@ static u32 lookup_flags(u32 at_flags)
 static s64 path_chmod(struct path *p, mode_t mode) /* consumes p */
 {
     struct inode attr = {.mode = mode & 07777};
-    s64 r = S_ISLNK(p->dentry->inode->mode) ? -EOPNOTSUPP : inode_setattr(p, &attr, ATTR_MODE);
+    s64 r = S_ISLNK(p->dentry->inode->mode) ? -EOPNOTSUPP : may_setattr(p->dentry->inode, &attr, ATTR_MODE);
+
+    if (r == 0)
+        r = inode_setattr(p, &attr, ATTR_MODE);
 
     path_put(p);
     return r;
@@ -76,7 +79,7 @@ static s64 path_chown(struct path *p, u32 uid, u32 gid) /* consumes p */
         which |= ATTR_MODE;
     }
     if (which)
-        r = inode_setattr(p, &attr, which);
+        r = (r = may_setattr(inode, &attr, which)) < 0 ? r : inode_setattr(p, &attr, which);
     else
         r = path_rdonly(p) ? -EROFS : 0;
     path_put(p);
@@ -126,9 +129,9 @@ static u64 time_join(const struct timespec *t)
 /* times NULL: both now. Consumes p. */
 static s64 path_utimes(struct path *p, const struct timespec *times)
 {
-    struct inode attr = {0};
+    struct inode *inode = p->dentry->inode, attr = {0};
     u32 which = 0;
-    s64 r;
+    s64 r = 0;
 
     if (!times) {
         attr.atime = attr.mtime = now_realtime();
@@ -143,7 +146,12 @@ static s64 path_utimes(struct path *p, const struct timespec *times)
             which |= ATTR_MTIME;
         }
     }
-    r = which ? inode_setattr(p, &attr, which) : 0;
+    if (which && !inode_owned(inode)) {
+        bool now = !times || (times[0].nsec == UTIME_NOW && times[1].nsec == UTIME_NOW);
+        r = now ? inode_permission(inode, MAY_WRITE) : -EPERM;
+    }
+    if (which && r == 0)
+        r = inode_setattr(p, &attr, which);
     path_put(p);
     return r;
 }
@@ -256,7 +264,7 @@ SYSCALL(truncate)
     else if (!S_ISREG(inode->mode))
         r = -EINVAL;
     else
-        r = path_rdonly(&p) ? -EROFS : resize(inode, a1);
+        r = path_rdonly(&p) ? -EROFS : (r = inode_permission(inode, MAY_WRITE)) < 0 ? r : resize(inode, a1);
     path_put(&p);
     return r;
 }

@@ -121,7 +121,7 @@ static int create_begin(struct walk *w, int dirfd, const char *name, bool direct
         return -ENOENT;
     if (dir_rdonly(w))
         return -EROFS;
-    return w->path.dentry->unlinked ? -ENOENT : 0;
+    return w->path.dentry->unlinked ? -ENOENT : may_create(w->path.dentry->inode);
 }
 
 /* The new name goes into the cache. */
@@ -285,6 +285,11 @@ static int remove_last(struct walk *w, bool directory)
     if (IS_ERR(d))
         return (int)PTR_ERR(d);
     victim = d->inode;
+    r = may_delete(dir, victim);
+    if (r < 0) {
+        dentry_put(d);
+        return r;
+    }
     if (directory) {
         if (!S_ISDIR(victim->mode))
             r = -ENOTDIR;
@@ -386,6 +391,14 @@ static int rename_dentries(struct walk *from, struct dentry *old, struct walk *t
     }
     if (to->path.dentry->unlinked)
         return -ENOENT;
+    r = may_delete(old_dir, old->inode);
+    if (r == 0)
+        r = target ? may_delete(new_dir, target->inode) : may_create(new_dir);
+    /* Of a directory that moves the entry for its parent changes. */
+    if (r == 0 && old_dir != new_dir && S_ISDIR(old->inode->mode))
+        r = inode_permission(old->inode, MAY_WRITE);
+    if (r < 0)
+        return r;
     if (old->mounted || (target && target->mounted))
         return -EBUSY;
     if (!old_dir->op->rename)

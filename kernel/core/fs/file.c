@@ -55,6 +55,12 @@ struct file *file_open_path(const struct path *path, u32 flags, bool created)
         f->inode = inode_get(inode);
         return f;
     }
+    if (!created) {
+        u32 want = (flags & O_ACCMODE) != O_WRONLY ? (flags & O_EXEC ? MAY_EXEC : MAY_READ) : 0;
+        r = S_ISLNK(inode->mode) ? 0 : inode_permission(inode, want | (write ? MAY_WRITE : 0));
+        if (r < 0)
+            return ERR_PTR(r);
+    }
     switch (inode->mode & S_IFMT) {
     case S_IFLNK: return ERR_PTR(-ELOOP);
     case S_IFSOCK: return ERR_PTR(-ENXIO);
@@ -73,7 +79,7 @@ struct file *file_open_path(const struct path *path, u32 flags, bool created)
         }
         break;
     }
-    f = file_alloc(inode->fop, flags & ~(u32)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC));
+    f = file_alloc(inode->fop, flags & ~(u32)(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | O_EXEC));
     if (!f)
         return ERR_PTR(-ENOMEM);
     f->path = *path;
@@ -111,6 +117,9 @@ static int open_create(struct walk *w, mode_t mode, struct path *res)
         return -ENOENT;
     if (!dir->op->create)
         return -EACCES;
+    r = may_create(dir);
+    if (r < 0)
+        return r;
     r = dir->op->create(dir, w->last, w->last_len, S_IFREG | (mode & 07777 & ~fs_get_umask(current->process->fs)), 0,
                         &inode);
     if (r < 0)
@@ -187,7 +196,7 @@ static struct file *open_tmpfile(int dirfd, const char *name, u32 flags, mode_t 
         r = -EROFS;
     else if (!dir.dentry->inode->op->tmpfile)
         r = -EOPNOTSUPP;
-    else
+    else if (!(r = may_create(dir.dentry->inode)))
         r = dir.dentry->inode->op->tmpfile(dir.dentry->inode,
                                            S_IFREG | (mode & 07777 & ~fs_get_umask(current->process->fs)), &inode);
     if (r < 0) {

@@ -101,7 +101,8 @@ ssize_t file_path(struct file *f, char *buf, size_t size);
 int file_truncate(struct file *f, u64 size); /* 0 or -errno */
 /* A file without a name, as memfd_create(2) makes it; name as in /proc/PID/maps. ERR_PTR. */
 struct file *tmpfs_memfd(const char *name, u32 flags, mode_t mode);
-/* X_OK on a regular file, as execve wants it: 0 or -errno. */
+/* With O_RDONLY, for execve(2): a regular file that may be executed, whether or not it may be read. */
+#define O_EXEC 040u
 int file_may_exec(struct file *f);
 
 /* ---- descriptor tables ---- */

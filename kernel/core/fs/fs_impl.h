@@ -142,7 +142,7 @@ struct mount {
 };
 #define MNT_RDONLY 1u
 
-struct inode *inode_alloc(struct super_block *sb); /* one reference, all zero, ino to be set */
+struct inode *inode_alloc(struct super_block *sb); /* one reference, the caller's, else all zero, ino to be set */
 struct inode *inode_get(struct inode *inode);
 void inode_put(struct inode *inode);
 u64 now_realtime(void);
@@ -202,6 +202,8 @@ struct super_block *tmpfs_mount(mode_t root_mode, u64 max_bytes);
 struct super_block *overlay_mount(struct super_block *lower,
                                   struct super_block *upper); /* upper: an empty tmpfs; takes over both */
 struct super_block *proc_mount(void);
+/* Whom a directory /proc/PID is about; NULL: the inode is another, or its process has gone. */
+struct process *proc_pid_process(const struct inode *inode);
 struct super_block *sysfs_mount(void); /* for /sys, if the root has or may get such a directory */
 struct super_block *dev_mount(void);   /* /dev: a tmpfs filled with device nodes */
 struct super_block *hostfs_mount(int share, bool rdonly);

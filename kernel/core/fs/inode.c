@@ -12,6 +12,10 @@ struct inode *inode_alloc(struct super_block *sb)
     inode->refs = 1;
     inode->sb = sb;
     inode->nlink = 1;
+    if (current && current->process) {
+        inode->uid = current->process->cred.fsuid;
+        inode->gid = current->process->cred.fsgid;
+    }
     list_init(&inode->flocks);
     return inode;
 }

@@ -295,6 +295,9 @@ int walk_parent(struct walk *w)
         }
         if (!S_ISDIR(w->path.dentry->inode->mode))
             return -ENOTDIR;
+        r = inode_permission(w->path.dentry->inode, MAY_EXEC);
+        if (r < 0)
+            return r;
         while (*p && *p != '/')
             p++;
         w->last_len = (u32)(p - w->last);

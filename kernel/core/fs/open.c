@@ -11,7 +11,7 @@ static s64 do_open(int dirfd, u64 user_name, u32 flags, mode_t mode)
 
     if (r < 0)
         return r;
-    f = file_open_at(dirfd, fn.name, flags, mode);
+    f = file_open_at(dirfd, fn.name, flags & ~O_EXEC, mode);
     filename_put(&fn);
     if (IS_ERR(f))
         return PTR_ERR(f);

@@ -455,7 +455,7 @@ static int status_show(struct seq *s, const struct pseudo_ref *ref)
     const struct process *p = ref_process(ref);
     const struct task *t = ref_task(ref);
     char state = p ? task_state(p, t) : 0;
-    u64 ignored, caught, caps = ~0ull >> (63 - CAP_LAST);
+    u64 ignored, caught, caps, all = ~0ull >> (63 - CAP_LAST);
 
     if (!p)
         return -ESRCH;
@@ -466,8 +466,13 @@ static int status_show(struct seq *s, const struct pseudo_ref *ref)
                : state == 'R' ? "running"
                               : "sleeping");
     seq_printf(s, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", p->pid, t ? t->tid : p->pid, p->ppid);
-    seq_printf(s, "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t%u\nGroups:\t0 \n",
-               p->files ? files_count_slots(p->files) : 0);
+    const struct cred *c = &p->cred;
+    seq_printf(s, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid,
+               c->sgid, c->fsgid);
+    seq_printf(s, "FDSize:\t%u\nGroups:\t", p->files ? files_count_slots(p->files) : 0);
+    for (u32 i = 0; c->groups && i < c->groups->count; i++)
+        seq_printf(s, "%u ", c->groups->gid[i]);
+    seq_printf(s, "\n");
     seq_printf(s, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", p->pid, t ? t->tid : p->pid, p->pgid, p->sid);
     if (p->mm)
         status_memory(s, p->mm);
@@ -479,10 +484,11 @@ static int status_show(struct seq *s, const struct pseudo_ref *ref)
     status_mask(s, "SigBlk", t ? t->blocked : 0);
     status_mask(s, "SigIgn", ignored);
     status_mask(s, "SigCgt", caught);
+    caps = cred_capable(&p->cred) ? all : 0;
     status_mask(s, "CapInh", 0);
     status_mask(s, "CapPrm", caps);
     status_mask(s, "CapEff", caps);
-    status_mask(s, "CapBnd", caps);
+    status_mask(s, "CapBnd", all);
     status_mask(s, "CapAmb", 0);
     seq_printf(s, "NoNewPrivs:\t%d\nSeccomp:\t0\nSeccomp_filters:\t0\n", p->no_new_privs);
     seq_printf(s, "Cpus_allowed:\t%llx\nCpus_allowed_list:\t", (unsigned long long)cpu_mask());
@@ -1004,6 +1010,12 @@ static const struct pseudo_entry root_entry = {
     .number_ref = pid_ref,
     .number_next = pid_next,
 };
+
+struct process *proc_pid_process(const struct inode *inode)
+{
+    const struct pseudo_ref *ref = pseudo_ref_of(inode, &pid_entry);
+    return ref ? ref_process(ref) : NULL;
+}
 
 struct super_block *proc_mount(void) { return pseudo_mount("proc", PROC_MAGIC, &root_entry); }
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "pseudo.h"
 
+#include "proc/task.h"
+
 /* ---- text ---- */
 
 static bool seq_room(struct seq *s, size_t n)
@@ -85,12 +87,21 @@ static int pseudo_inode(struct super_block *sb, const struct pseudo_entry *e, co
     inode->private = node;
     inode->ino = pseudo_ino(e, ref);
     inode->mode = e->mode;
+    const struct process *p = ref->pid ? process_or_zombie(ref->pid) : NULL;
+    inode->uid = p ? p->cred.euid : 0;
+    inode->gid = p ? p->cred.egid : 0;
     inode->nlink = S_ISDIR(e->mode) ? 2 : 1;
     inode->atime = inode->mtime = inode->ctime = now_realtime();
     inode->op = e->follow ? &pseudo_follow_iops : &pseudo_iops;
     inode->fop = S_ISDIR(e->mode) ? &pseudo_dir_fops : &pseudo_file_fops;
     *res = inode;
     return 0;
+}
+
+const struct pseudo_ref *pseudo_ref_of(const struct inode *inode, const struct pseudo_entry *entry)
+{
+    bool ours = inode->op == &pseudo_iops || inode->op == &pseudo_follow_iops;
+    return ours && pseudo_node(inode)->entry == entry ? &pseudo_node(inode)->ref : NULL;
 }
 
 static void pseudo_evict_inode(struct inode *inode) { kfree(inode->private); }

@@ -35,6 +35,9 @@ struct pseudo_entry {
     s64 (*number_next)(const struct pseudo_ref *dir, u64 number); /* the lowest that is >= number, or -1 */
 };
 
+/* What an inode is about that was made from entry; NULL: it was not. */
+const struct pseudo_ref *pseudo_ref_of(const struct inode *inode, const struct pseudo_entry *entry);
+
 struct super_block *pseudo_mount(const char *type, u64 magic, const struct pseudo_entry *root);
 
 #endif

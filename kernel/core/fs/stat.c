@@ -195,8 +195,11 @@ static s64 do_access(int dirfd, u64 user_name, u32 mode, u32 flags)
     if (r == 0 && (mode & 2) && (S_ISREG(inode->mode) || S_ISDIR(inode->mode) || S_ISLNK(inode->mode)) &&
         path_rdonly(&p))
         r = -EROFS;
-    if (r == 0 && (mode & 1) && !S_ISDIR(inode->mode) && !(inode->mode & 0111))
-        r = -EACCES;
+    if (r == 0) {
+        const struct cred *c = &current->process->cred;
+        bool effective = flags & AT_EACCESS;
+        r = inode_permission_of(inode, mode, effective ? c->fsuid : c->uid, effective ? c->fsgid : c->gid);
+    }
     path_put(&p);
     return r;
 }

@@ -31,6 +31,19 @@ void dentry_exchange(struct dentry *a, struct dentry *b);
 bool dentry_is_below(const struct dentry *d, const struct dentry *ancestor); /* or the same */
 void dentry_shrink(struct super_block *sb); /* drops unused names, of every super block with NULL */
 
+/* ---- permission.c: 0, -EACCES or -EPERM for the calling process ---- */
+#define MAY_EXEC 1u
+#define MAY_WRITE 2u
+#define MAY_READ 4u
+int inode_permission(const struct inode *inode, u32 mask);
+/* The same for a user and a group, its supplementary ones beside. */
+int inode_permission_of(const struct inode *inode, u32 mask, u32 uid, u32 gid);
+bool inode_owned(const struct inode *inode); /* or the caller may act as if */
+int may_create(const struct inode *dir);
+int may_delete(const struct inode *dir, const struct inode *victim);
+/* ATTR_MODE, ATTR_UID and ATTR_GID of which; takes from attr's mode what the caller may not set. */
+int may_setattr(const struct inode *inode, struct inode *attr, u32 which);
+
 /* ---- namei.c ---- */
 
 /* A name given by user mode, copied in. */

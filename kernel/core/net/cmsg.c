@@ -53,7 +53,7 @@ static int scm_add_rights(struct scm **scm, const struct cmsghdr *c)
     return 0;
 }
 
-/* Who sends may say who it is, and, since it is root here, that it is some other process that exists. */
+/* Who sends may say who it is; user 0 also that it is some other process that exists, or another user. */
 static int scm_set_cred(struct ucred *cred, const struct cmsghdr *c)
 {
     if (cmsg_data_len(c) != sizeof(*cred))
@@ -61,7 +61,10 @@ static int scm_set_cred(struct ucred *cred, const struct cmsghdr *c)
     memcpy(cred, cmsg_data(c), sizeof(*cred));
     if (cred->pid != current->process->pid && !process_by_pid(cred->pid))
         return -ESRCH;
-    return cred->uid || cred->gid ? -EPERM : 0;
+    const struct cred *own = &current->process->cred;
+    bool uid = cred->uid == own->uid || cred->uid == own->euid || cred->uid == own->suid;
+    bool gid = cred->gid == own->gid || cred->gid == own->egid || cred->gid == own->sgid;
+    return cred_capable(own) || (uid && gid) ? 0 : -EPERM;
 }
 
 int scm_send(struct msg *m, struct scm **scm, struct ucred *cred)

@@ -63,7 +63,11 @@ int sock_epipe(const struct msg *m)
 
 u64 sock_deadline(u64 timeo) { return timeo ? deadline_after(machine_clock(CLOCK_MONOTONIC), timeo) : 0; }
 
-void ucred_current(struct ucred *cred) { *cred = (struct ucred){.pid = current->process->pid}; }
+void ucred_current(struct ucred *cred)
+{
+    const struct process *p = current->process;
+    *cred = (struct ucred){.pid = p->pid, .uid = p->cred.euid, .gid = p->cred.egid};
+}
 
 /* ---- option values ---- */
 

@@ -250,6 +250,7 @@ static int stack_setup(struct mm *mm, const struct elf *prog, u64 interp_base, c
     u64 at_random = stack_push(&b, random, sizeof(random));
 
     const struct thaw_boot *boot = machine_boot();
+    const struct cred *cred = &current->process->cred;
     const u64 aux[] = {
         AT_SYSINFO_EHDR, VDSO_ADDR,
         AT_HWCAP,        boot->hwcap,
@@ -262,11 +263,11 @@ static int stack_setup(struct mm *mm, const struct elf *prog, u64 interp_base, c
         AT_BASE,         interp_base,
         AT_FLAGS,        0,
         AT_ENTRY,        prog->bias + prog->eh.entry,
-        AT_UID,          0,
-        AT_EUID,         0,
-        AT_GID,          0,
-        AT_EGID,         0,
-        AT_SECURE,       0,
+        AT_UID,          cred->uid,
+        AT_EUID,         cred->euid,
+        AT_GID,          cred->gid,
+        AT_EGID,         cred->egid,
+        AT_SECURE,       cred->uid != cred->euid || cred->gid != cred->egid,
         AT_RANDOM,       at_random,
         AT_EXECFN,       execfn,
         AT_PLATFORM,     platform,
@@ -337,13 +338,13 @@ static int exec_elf(struct file *f, const char *path, char *const argv[], char *
     struct process *p = current->process;
     struct elf *interp = NULL, *prog = elf_open(f);
     struct mm *mm = NULL;
-    u64 sp;
+    u64 sp = 0;
     int err = 0;
 
     if (IS_ERR(prog))
         return (int)PTR_ERR(prog);
     if (prog->interp[0]) {
-        struct file *fi = file_open(prog->interp, 0, 0);
+        struct file *fi = file_open(prog->interp, O_EXEC, 0);
         interp = IS_ERR(fi) ? (struct elf *)fi : elf_open(fi);
         if (IS_ERR(interp)) {
             err = (int)PTR_ERR(interp);
@@ -391,6 +392,10 @@ static int exec_elf(struct file *f, const char *path, char *const argv[], char *
     kfree(p->environ);
     p->cmdline = cmdline, p->cmdline_len = cmdline_len;
     p->environ = environ, p->environ_len = environ_len;
+    struct kstat st;
+    if (file_stat(prog->file, &st))
+        memset(&st, 0, sizeof(st));
+    cred_exec(&p->cred, p->no_new_privs ? 0 : st.st_mode, st.st_uid, st.st_gid);
     if (file_path(prog->file, p->exe, sizeof(p->exe)) < 0)
         strlcpy(p->exe, path, sizeof(p->exe));
 
@@ -426,7 +431,7 @@ out:
 
 static int exec_at_depth(const char *path, char *const argv[], char *const envp[], struct pt_regs *regs, int depth)
 {
-    struct file *f = file_open(path, 0, 0);
+    struct file *f = file_open(path, O_EXEC, 0);
     char *line;
     int err;
 

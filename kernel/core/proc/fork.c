@@ -114,6 +114,7 @@ static struct process *process_copy(const struct clone_args *args)
     p->pgid = self->pgid;
     p->sid = self->sid;
     p->nice = self->nice;
+    cred_copy(&p->cred, &self->cred);
     p->oom_score_adj = self->oom_score_adj;
     p->no_new_privs = self->no_new_privs;
     p->dumpable = self->dumpable;

@@ -70,6 +70,14 @@ SYSCALL(pidfd_send_signal)
     if (a3 || sig < 0 || sig > NSIG)
         return -EINVAL;
     struct process *p = pidfd_process((int)a0, NULL);
+    struct file *dir = IS_ERR(p) ? fd_get((int)a0) : NULL;
+    if (dir) { /* before there were pidfds it was directories of /proc */
+        struct process *named = proc_pid_process(dir->inode);
+        p = named ? named : p;
+        if (named)
+            process_get(named);
+        file_put(dir);
+    }
     if (IS_ERR(p))
         return PTR_ERR(p);
     s64 ret = 0;
@@ -82,6 +90,8 @@ SYSCALL(pidfd_send_signal)
     }
     if (!ret && list_empty(&p->all))
         ret = -ESRCH;
+    if (!ret && !signal_may_send(p, sig))
+        ret = -EPERM;
     if (!ret && sig)
         ret = signal_send_process(p, sig, &info);
     process_put(p);

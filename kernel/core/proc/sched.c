@@ -17,6 +17,9 @@
 
 static struct task *task_or_self(u64 tid) { return (pid_t)tid ? task_by_tid((pid_t)tid) : current; }
 
+/* To look at: process 1, everybody's last parent, is the kernel itself here, and scheduled like any. */
+static struct task *task_to_see(u64 tid) { return (pid_t)tid == 1 ? current : task_or_self(tid); }
+
 static u64 cpu_mask(void)
 {
     u32 n = min(max(machine_boot()->cpus, 1u), 64u);
@@ -94,7 +97,7 @@ SYSCALL(sched_setparam)
 
 SYSCALL(sched_getscheduler)
 {
-    struct task *t = task_or_self(a0);
+    struct task *t = task_to_see(a0);
     if ((pid_t)a0 < 0)
         return -EINVAL;
     return t ? (s64)t->sched_policy : -ESRCH;
@@ -105,7 +108,7 @@ SYSCALL(sched_getparam)
     s32 prio = 0;
     if (!a1 || (pid_t)a0 < 0)
         return -EINVAL;
-    if (!task_or_self(a0))
+    if (!task_to_see(a0))
         return -ESRCH;
     return copy_to_user((void __user *)a1, &prio, sizeof(prio)) ? -EFAULT : 0;
 }

@@ -151,11 +151,22 @@ struct siginfo siginfo_user(int sig, int code)
 {
     struct siginfo info = {.si_signo = sig, .si_code = code};
     info.chld.pid = current->process->pid;
+    info.chld.uid = current->process->cred.uid;
     return info;
+}
+
+bool signal_may_send(const struct process *p, int sig)
+{
+    const struct cred *from = &current->process->cred, *to = &p->cred;
+
+    return cred_capable(from) || from->euid == to->uid || from->euid == to->suid || from->uid == to->uid ||
+           from->uid == to->suid || (sig == SIGCONT && current->process->sid == p->sid);
 }
 
 static int send_process(struct process *p, int sig, const struct siginfo *info)
 {
+    if (!signal_may_send(p, sig))
+        return -EPERM;
     return sig ? signal_send_process(p, sig, info) : 0;
 }
 
@@ -182,7 +193,7 @@ SYSCALL(kill)
         if (pid == -1 ? p == self : p->pgid != (pid ? -pid : self->pgid))
             continue;
         int err = send_process(p, sig, &info);
-        if (ret)
+        if (ret) /* one that was reached is enough */
             ret = err;
     }
     return ret;
@@ -195,6 +206,8 @@ static s64 send_thread(pid_t tgid, pid_t tid, int sig, const struct siginfo *inf
     struct task *t = task_by_tid(tid);
     if (!t || (tgid > 0 && t->process->pid != tgid))
         return -ESRCH;
+    if (!signal_may_send(t->process, sig))
+        return -EPERM;
     return sig ? signal_send_task(t, sig, info) : 0;
 }
 

@@ -95,6 +95,8 @@ void signal_clear_handlers(struct process *p);
 void signal_group_orphaned(pid_t pgid, pid_t sid);
 /* A siginfo as kill(2) makes it. */
 struct siginfo siginfo_user(int sig, int code);
+/* Whether the calling process may send sig to p: kill(2). */
+bool signal_may_send(const struct process *p, int sig);
 /* One that user mode made up, for a signal to process pid: 0, -EFAULT, -EPERM. */
 int siginfo_from_user(struct siginfo *info, u64 uinfo, pid_t pid, int sig);
 /* execve: handlers back to the default, no alternate stack. */

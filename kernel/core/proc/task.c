@@ -58,6 +58,7 @@ void process_put(struct process *p)
         return;
     kfree(p->cmdline);
     kfree(p->environ);
+    cred_put(&p->cred);
     kfree(p);
 }
 

@@ -3,6 +3,7 @@
 #ifndef CORE_TASK_H
 #define CORE_TASK_H
 
+#include "cred.h"
 #include "kernel.h"
 #include "machine.h"
 #include "wait.h"
@@ -87,6 +88,7 @@ struct process {
     struct list_head all;     /* in process_list */
     struct list_head threads; /* task.sibling */
     u32 nr_threads;
+    struct cred cred;
     struct mm *mm;
     struct files *files;
     struct fs *fs;
