@@ -16,6 +16,7 @@ struct pipe {
     u32 head, len;
     u32 users; /* open files and opens under way */
     u32 readers, writers;
+    bool unnamed; /* of pipe(2): opened anew by way of /proc it waits for nobody */
     u32 reads, opens;         /* how often it was opened for reading, for writing */
     struct wait_queue rd, wr; /* who waits for bytes or writers, for room or readers */
 };
@@ -313,7 +314,7 @@ static int fifo_wait(struct pipe *p, bool reader, bool writer, u32 flags)
 {
     u32 seen;
 
-    if (reader && writer)
+    if ((reader && writer) || p->unnamed)
         return 0;
     if (reader && !p->writers) {
         if (flags & O_NONBLOCK)
@@ -339,7 +340,7 @@ int fifo_open(struct inode *inode, struct file *f)
     /* A file on the caller's stdio that shows itself as a pipe: there is none of ours behind it. */
     if (inode->op && inode->op->open)
         return inode->op->open(inode, f);
-    if (writer && !reader && (f->flags & O_NONBLOCK) && (!p || !p->readers))
+    if (writer && !reader && (f->flags & O_NONBLOCK) && (!p || (!p->readers && !p->unnamed)))
         return -ENXIO;
     pf = kmalloc(sizeof(*pf));
     if (pf && !p)
@@ -361,7 +362,7 @@ int fifo_open(struct inode *inode, struct file *f)
         wake_up(&p->rd);
     }
     /* A reader that has a writer, or will have waited for one, sees the hang-up when it goes. */
-    pf->opens = p->writers ? p->opens - 1 : p->opens;
+    pf->opens = p->writers || p->unnamed ? p->opens - 1 : p->opens;
     r = fifo_wait(p, reader, writer, f->flags);
     if (r < 0) {
         pipe_close(inode, reader, writer);
@@ -390,6 +391,7 @@ static int pipe_files(struct file **rd, struct file **wr, u32 flags)
         file_put(f);
         return r;
     }
+    file_pipe(f)->unnamed = true;
     path = f->path;
     path_get(&path);
     w = file_open_path(&path, O_WRONLY, false);
