@@ -18,6 +18,7 @@ guest() {
 }
 
 @test "files: open, read, write, seek, truncate, stat, dup, bad pointers" { guest files; }
+@test "credentials: setuid and its kin, groups, permissions of files, signals, set-user-ID programs" { guest credentials; }
 @test "directories: mkdir, rmdir, links, each rule of rename, 2,500 entries" { guest directories; }
 @test "mmap, munmap, mprotect, mremap, madvise, brk, and the kernel's memory is not to be had" { guest memory_map; }
 @test "a program that jumps into the kernel's text gets the documented system calls and nothing else; none on kvm" {

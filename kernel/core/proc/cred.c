@@ -7,6 +7,14 @@
 
 static struct cred *self(void) { return &current->process->cred; }
 
+/* Whose effective ids change may know what the new user shall not see: /proc becomes the superuser's, until execve. */
+static void effective_set(u32 *which, u32 id)
+{
+    if (*which != id)
+        current->process->dumpable = false;
+    *which = id;
+}
+
 void cred_copy(struct cred *to, const struct cred *from)
 {
     *to = *from;
@@ -56,7 +64,8 @@ SYSCALL(setuid)
         c->uid = c->suid = id;
     else if (id != c->uid && id != c->suid)
         return -EPERM;
-    c->euid = c->fsuid = id;
+    effective_set(&c->euid, id);
+    effective_set(&c->fsuid, id);
     return 0;
 }
 
@@ -71,7 +80,8 @@ SYSCALL(setgid)
         c->gid = c->sgid = id;
     else if (id != c->gid && id != c->sgid)
         return -EPERM;
-    c->egid = c->fsgid = id;
+    effective_set(&c->egid, id);
+    effective_set(&c->fsgid, id);
     return 0;
 }
 
@@ -112,7 +122,8 @@ static s64 users_set(const struct ids *ids)
 {
     struct cred *c = self();
     c->uid = ids->r;
-    c->euid = c->fsuid = ids->e;
+    effective_set(&c->euid, ids->e);
+    effective_set(&c->fsuid, ids->e);
     c->suid = ids->s;
     return 0;
 }
@@ -121,7 +132,8 @@ static s64 groups_set(const struct ids *ids)
 {
     struct cred *c = self();
     c->gid = ids->r;
-    c->egid = c->fsgid = ids->e;
+    effective_set(&c->egid, ids->e);
+    effective_set(&c->fsgid, ids->e);
     c->sgid = ids->s;
     return 0;
 }
@@ -181,7 +193,7 @@ SYSCALL(setfsuid)
     u32 id = (u32)a0, old = c->fsuid;
 
     if (id != ID_NONE && (cred_capable(c) || id == c->uid || id == c->euid || id == c->suid))
-        c->fsuid = id;
+        effective_set(&c->fsuid, id);
     return old;
 }
 
@@ -191,7 +203,7 @@ SYSCALL(setfsgid)
     u32 id = (u32)a0, old = c->fsgid;
 
     if (id != ID_NONE && (cred_capable(c) || id == c->gid || id == c->egid || id == c->sgid))
-        c->fsgid = id;
+        effective_set(&c->fsgid, id);
     return old;
 }
 

@@ -395,7 +395,7 @@ static int exec_elf(struct file *f, const char *path, char *const argv[], char *
     struct kstat st;
     if (file_stat(prog->file, &st))
         memset(&st, 0, sizeof(st));
-    cred_exec(&p->cred, p->no_new_privs ? 0 : st.st_mode, st.st_uid, st.st_gid);
+    p->dumpable = !cred_exec(&p->cred, p->no_new_privs ? 0 : st.st_mode, st.st_uid, st.st_gid);
     if (file_path(prog->file, p->exe, sizeof(p->exe)) < 0)
         strlcpy(p->exe, path, sizeof(p->exe));
 

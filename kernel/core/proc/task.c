@@ -209,7 +209,6 @@ void task_exec_commit(const char *path)
     t->clear_child_tid = 0;
     t->robust_list = 0;
     t->restart_nr = 0;
-    t->process->dumpable = true;
     t->process->did_exec = true;
     memset(t->comm, 0, sizeof(t->comm));
     strlcpy(t->comm, name ? name + 1 : path, sizeof(t->comm));
