@@ -5,6 +5,8 @@
 #include "sys/syscall.h"
 #include "task.h"
 
+#define NGROUPS_MAX 65536u
+
 static struct cred *self(void) { return &current->process->cred; }
 
 /* Whose effective ids change may know what the new user shall not see: /proc becomes the superuser's, until execve. */

@@ -8,7 +8,6 @@
 
 #include "kernel.h"
 
-#define NGROUPS_MAX 65536u
 #define ID_NONE 0xffffffffu /* in calls: leave it as it is */
 
 struct group_info {
