@@ -93,16 +93,59 @@ u64 kernel_unmap(u64 addr)
     return gpa;
 }
 
+/* Memory as it is: in huge pages. The kernel's code and constants cannot be written to that way either. */
+static void direct_init(void)
+{
+    const u64 first = THAW_KVM_RAM_GPA >> 30, size = (u64)(kernel_rodata_end - kernel_start);
+
+    for (u64 gib = first; gib < (THAW_KVM_RAM_GPA + THAW_KVM_RAM_MAX) >> 30; gib++) {
+        if (gib << 30 >= THAW_KVM_RAM_GPA + kvm_page()->ram_size || (cpu_has_gbpages && gib > first))
+            break;
+        for (u64 i = 0; i < ENTRIES; i++)
+            direct_pd[gib][i] = gib << 30 | i << 21 | PTE_P | PTE_W | PTE_PS | PTE_NX;
+        kvm_pdpt_direct[gib] = kernel_gpa(direct_pd[gib]) | PTE_P | PTE_W; /* in the kernel, which is mapped already */
+    }
+    for (u64 i = 0; i << 21 < size; i++) {
+        u64 gpa = frame_alloc_kernel();
+        if (!gpa)
+            panic("no memory for the kernel's page tables");
+        u64 *table = frame_address(gpa);
+        for (u64 k = 0; k < ENTRIES; k++)
+            table[k] =
+                (THAW_KVM_RAM_GPA + (i << 21 | k << 12)) | PTE_P | PTE_NX | ((i << 21 | k << 12) < size ? 0 : PTE_W);
+        direct_pd[first][i] = gpa | PTE_P | PTE_W;
+    }
+}
+_Static_assert(THAW_KVM_RAM_GPA % (1ull << 30) == 0, "the kernel lies at the start of a direct mapping");
+
+/* Calls fn for each page that the kernel has mapped, with where it lies and its rights. */
+static void kernel_walk(u64 *table, int level, u64 rights, void (*fn)(u64 gpa, u64 size, bool write, bool exec))
+{
+    for (u32 i = 0; i < ENTRIES; i++) {
+        u64 e = table[i], now = (rights & e & PTE_W) | ((rights | e) & PTE_NX);
+        if (!(e & PTE_P))
+            continue;
+        if (is_table(e, level))
+            kernel_walk(table_address(e), level - 1, now, fn);
+        else
+            fn(e & PTE_ADDR & ~(LEVEL_SIZE(level) - 1), LEVEL_SIZE(level), now & PTE_W, !(now & PTE_NX));
+    }
+}
+
+/* Only the kernel's code is executed, and nothing that leads to it can be written to. */
+static void assert_wx(u64 gpa, u64 size, bool write, bool exec)
+{
+    u64 code = kernel_gpa(kernel_start), code_end = kernel_gpa(kernel_text_end);
+
+    if (exec && (gpa < code || gpa + size > code_end))
+        panic("the page at %#lx can be executed", (unsigned long)gpa);
+    if (write && gpa < code_end && gpa + size > code)
+        panic("the kernel's code at %#lx can be written to", (unsigned long)gpa);
+}
+
 void pgtable_init(void)
 {
-    if (!cpu_has_gbpages) /* direct_pd lies in the kernel, which is mapped already */
-        for (u64 gib = THAW_KVM_RAM_GPA >> 30; gib < (THAW_KVM_RAM_GPA + THAW_KVM_RAM_MAX) >> 30; gib++) {
-            if (gib << 30 >= THAW_KVM_RAM_GPA + kvm_page()->ram_size)
-                break;
-            for (u64 i = 0; i < ENTRIES; i++)
-                direct_pd[gib][i] = gib << 30 | i << 21 | PTE_P | PTE_W | PTE_PS | PTE_NX;
-            kvm_pdpt_direct[gib] = kernel_gpa(direct_pd[gib]) | PTE_P | PTE_W;
-        }
+    direct_init();
     zero_page_gpa = kernel_gpa(zero_page);
 
     /* The kernel once more, page by page: code is not written to, and nothing else is executed. */
@@ -130,6 +173,7 @@ void pgtable_init(void)
             panic("no memory for the image's page tables");
         *e = (THAW_KVM_IMAGE_GPA + off) | PTE_P | PTE_A | PTE_PS | PTE_G | PTE_NX;
     }
+    kernel_walk(kvm_pml4, LEVELS, PTE_W, assert_wx);
     flush_global();
 }
 
