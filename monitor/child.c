@@ -86,17 +86,26 @@ void child_privileges(struct thaw_boot *boot)
     child_check(boot, "dropping capabilities", raw_syscall(SYS_capset, &hdr, none));
 }
 
-void child_harden(struct thaw_boot *boot)
+/* No file can be opened, made or removed any more. 0 or -errno: the host may not have it. */
+static long child_landlock(void)
 {
     struct landlock_ruleset_attr attr = {.handled_access_fs = (1ull << 13) - 1};
+    long fd = raw_syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+    long err = fd < 0 ? fd : raw_syscall(SYS_landlock_restrict_self, fd, 0);
 
+    if (fd >= 0)
+        raw_syscall(SYS_close, fd);
+    return err;
+}
+
+void child_landlock_if_there(void) { child_landlock(); }
+
+void child_harden(struct thaw_boot *boot)
+{
     child_check(boot, "unsharing namespaces for --harden (does this host allow user namespaces?)",
                 raw_syscall(SYS_unshare, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
                                              CLONE_NEWCGROUP));
-    long fd = raw_syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
-    child_check(boot, "restricting by Landlock for --harden (does this host's kernel have it?)",
-                fd < 0 ? fd : raw_syscall(SYS_landlock_restrict_self, fd, 0));
-    raw_syscall(SYS_close, fd);
+    child_check(boot, "restricting by Landlock for --harden (does this host's kernel have it?)", child_landlock());
 }
 
 void child_begin(struct thaw_boot *boot, pid_t parent)

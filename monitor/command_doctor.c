@@ -145,7 +145,9 @@ static void report_host(struct doctor *d)
     read_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text);
     report(d, USEFUL, strstr(text, "[always]") || strstr(text, "[madvise]"), "transparent huge pages", text);
     landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    snprintf(text, sizeof text, landlock > 0 ? "version %ld; for --harden" : "for --harden", landlock);
+    snprintf(text, sizeof text,
+             landlock > 0 ? "version %ld; for the kvm machine and --harden" : "for the kvm machine and --harden",
+             landlock);
     report(d, USEFUL, landlock > 0, "Landlock", text);
     report(d, USEFUL, has_user_namespaces(), "user namespaces", "for --harden");
 }

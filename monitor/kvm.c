@@ -184,6 +184,7 @@ static void kvm_machine_run(struct child *c)
     if (c->config->harden)
         child_harden(c->boot);
     child_privileges(c->boot);
+    child_landlock_if_there();
     vm_run(&vm);
 }
 

@@ -43,6 +43,8 @@ void child_descriptors(struct child *c);                              /* fds bec
 void child_close_from(struct thaw_boot *boot, int first);
 void child_limits(struct thaw_boot *boot, uint64_t data);
 void child_privileges(struct thaw_boot *boot);
-void child_harden(struct thaw_boot *boot); /* --harden: what lies under the filter, should it have a hole */
+void child_harden(struct thaw_boot *boot);
+/* Landlock where the host has it; a process without it is confined by its filter all the same. */
+void child_landlock_if_there(void); /* --harden: what lies under the filter, should it have a hole */
 
 #endif
