@@ -26,6 +26,7 @@
 
 #define USER_STACK_SIZE (8ul << 20)
 #define COMMIT_CHUNK (2ul << 20)  /* large anonymous memory is charged in pieces of this size */
+#define COMMIT_STACK (64ul << 10) /* threads' stacks in such: there may be a thousand, hardly used */
 #define BSS_EAGER_MAX (8ul << 20) /* a program's .bss, up to this, is charged as a whole: no faults later */
 
 #endif

@@ -235,6 +235,8 @@ static int out_of_memory(void)
     return -ENOMEM;
 }
 
+static u64 vma_chunk(const struct vma *v) { return v->flags & VMA_THREAD_STACK ? COMMIT_STACK : COMMIT_CHUNK; }
+
 static bool vma_is_lazy(u32 prot, u32 flags, const struct file *file, u64 len)
 {
     return (prot & PROT_WRITE) && !file && !(flags & (VMA_IMAGE | VMA_STACK)) && len > LAZY_MIN;
@@ -339,7 +341,9 @@ static s64 map_any(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u6
     if (file) {
         err = map_file(mm, &v, (u64)st.st_size, &copy);
     } else {
-        if (!(flags & MAP_STACK) && vma_is_lazy(prot, v.flags, NULL, len))
+        if (flags & MAP_STACK)
+            v.flags |= VMA_THREAD_STACK;
+        if (vma_is_lazy(prot, v.flags, NULL, len))
             v.flags |= VMA_LAZY;
         err = machine_map_anon(mm, addr, len, v.flags & VMA_LAZY ? prot & ~PROT_WRITE : prot);
         if (err == -ENOMEM)
@@ -526,8 +530,9 @@ bool mm_fault(u64 addr, bool write)
         return fault_pages(mm, v, addr, write);
     if (!v || v->start > addr || !write || !(v->prot & PROT_WRITE) || !(v->flags & VMA_LAZY))
         return false;
-    u64 start = max(v->start, round_down(addr, COMMIT_CHUNK));
-    u64 end = min(v->end, round_down(addr, COMMIT_CHUNK) + COMMIT_CHUNK);
+    u64 chunk = vma_chunk(v);
+    u64 start = max(v->start, round_down(addr, chunk));
+    u64 end = min(v->end, round_down(addr, chunk) + chunk);
     if (machine_protect(mm, start, end - start, v->prot)) {
         out_of_memory();
         return true;
@@ -560,11 +565,11 @@ s64 mm_brk(u64 brk)
     return (s64)brk;
 }
 
-static bool remap_pieces(struct mm *mm, u64 old, u64 new_addr, u64 len)
+static bool remap_pieces(struct mm *mm, u64 old, u64 new_addr, u64 len, u64 chunk)
 {
     /* The host keeps one mapping per run of equal protection; those of lazy memory change at chunk borders only. */
     while (len) {
-        u64 piece = min(len, COMMIT_CHUNK - (old & (COMMIT_CHUNK - 1)));
+        u64 piece = min(len, chunk - (old & (chunk - 1)));
         if (machine_remap(mm, old, piece, new_addr, piece))
             return false;
         old += piece;
@@ -594,7 +599,7 @@ static s64 remap_move(struct mm *mm, u64 old, u64 old_len, u64 new_len, u64 new_
     }
     if (v.flags & VMA_PAGES) {
         /* by faults */
-    } else if (v.flags & VMA_LAZY ? !remap_pieces(mm, old, new_addr, keep)
+    } else if (v.flags & VMA_LAZY ? !remap_pieces(mm, old, new_addr, keep, vma_chunk(&v))
                                   : machine_remap(mm, old, keep, new_addr, keep) != 0)
         return -ENOMEM;
     v.start = new_addr;

@@ -34,7 +34,8 @@ struct vma {
 #define VMA_WRITTEN 4u /* was writable at some time: pages may differ from the image */
 #define VMA_LAZY 8u    /* large anonymous memory: made writable, and charged, a COMMIT_CHUNK at a time */
 #define VMA_STACK 16u
-#define VMA_PAGES 32u /* shared pages of the file itself, mapped as they are touched */
+#define VMA_THREAD_STACK 64u /* of MAP_STACK: VMA_LAZY in pieces of COMMIT_STACK */
+#define VMA_PAGES 32u        /* shared pages of the file itself, mapped as they are touched */
 
 #define VDSO_ADDR (THAW_USER_END - (512ul << 10)) /* where execve puts it */
 
