@@ -238,12 +238,12 @@ hello: deps
 
 # Without the port's image its tests fail, and say so; all others run.
 test: deps
-	@$(MAKE) --no-print-directory all unit-tests guest-tests fuzzers
+	@$(MAKE) --no-print-directory all unit-tests guest-tests test-images fuzzers
 	@$(RUN_ENV) bash tests/run.sh
 
 # The end-to-end tests on the kvm machine, in a VM whose KVM works.
 test-nested: deps
-	@$(MAKE) --no-print-directory all unit-tests guest-tests
+	@$(MAKE) --no-print-directory all unit-tests guest-tests test-images
 	@$(RUN_ENV) bash tests/run.sh nested
 
 # CPython built from source, and the tests of that.
