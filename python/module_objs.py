@@ -49,7 +49,8 @@ def add(makefile, wanted):
     before = objects(makefile)
     missing = [name for name in wanted if name not in before]
     if missing:
-        text = ASSIGNMENT.sub(lambda m: f"{m[1]} {' '.join(missing)}{m[2] if m[2].strip() else ' ' + m[2]}", text)
+        words = " ".join([""] + missing)
+        text = ASSIGNMENT.sub(lambda m: m[1] + words + ("" if m[2][:1].isspace() else " ") + m[2], text)
         times = os.stat(makefile)
         with open(makefile, "w") as f:
             f.write(text)
