@@ -11,18 +11,15 @@ int choice_make(const struct thaw_store *store, enum thaw_machine wanted, enum t
     struct kvm_verdict v;
 
     *machine = THAW_MACHINE_PROCESS;
-    if (wanted == THAW_MACHINE_PROCESS || (wanted == THAW_MACHINE_AUTO && !CHOICE_AUTO_KVM))
+    if (wanted == THAW_MACHINE_PROCESS)
         return 0;
     v = kvm_verdict_get(store, false);
-    if (v.finding == KVM_USABLE && CHOICE_HAS_KVM) {
+    if (v.finding == KVM_USABLE) {
         *machine = THAW_MACHINE_KVM;
         return 0;
     }
     if (wanted == THAW_MACHINE_AUTO)
         return 0;
-    if (v.finding == KVM_USABLE)
-        return thaw_error_set(err, THAW_STATUS_FAILED, ENOSYS,
-                              "this build of thaw has no kvm machine; use --machine process, or leave the option out");
     kvm_verdict_explain(&v, why, advice);
     return thaw_error_set(err, THAW_STATUS_FAILED, v.error ? v.error : ENODEV, "no kvm machine: %.200s; %.200s", why,
                           advice);

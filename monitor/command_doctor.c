@@ -214,16 +214,9 @@ static void report_snapshots(struct doctor *d, const struct thaw_store *store)
 
 static const char *machine_summary(const struct kvm_verdict *kvm)
 {
-    if (!CHOICE_HAS_KVM)
-        return "\n`thaw run` takes the machine process: a host process confined by seccomp. The machine kvm is not "
-               "part "
-               "of\nthis build.";
-    if (kvm->finding == KVM_USABLE && CHOICE_AUTO_KVM)
-        return "\n`thaw run` takes the machine kvm: a VM, confined by the hardware.";
     if (kvm->finding == KVM_USABLE)
-        return "\n`thaw run` takes the machine process: a host process confined by seccomp. This host's KVM works:\n"
-               "`--machine kvm` makes the sandbox a VM. It is not taken by itself, since not every test passes on it "
-               "yet.";
+        return "\n`thaw run` takes the machine kvm: a VM, confined by the hardware. `--machine process` takes a host "
+               "process that seccomp\nconfines: a weaker boundary, and more than one processor.";
     return "\n`thaw run` takes the machine process: a host process confined by seccomp. The machine kvm, a VM, would "
            "be "
            "a\nstronger boundary, but this host's KVM cannot be used, as said above.";

@@ -39,12 +39,19 @@ static const struct kvm_image *kernel_image(void)
     return (const struct kvm_image *)(const void *)thaw_kernel_kvm_start;
 }
 
-static uint64_t ram_size(const struct sandbox_config *config)
+/* 0: more than there can be. */
+static uint64_t ram_size(uint64_t memory_limit)
 {
     const struct kvm_image *k = kernel_image();
-    uint64_t n =
-        config->memory_limit + config->memory_limit / TABLES_SHARE + KERNEL_ALLOWANCE + (k->bss_end - k->start);
-    return (n + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+    uint64_t n = memory_limit + memory_limit / TABLES_SHARE + KERNEL_ALLOWANCE + (k->bss_end - k->start);
+
+    n = (n + HUGE_SIZE - 1) & ~(HUGE_SIZE - 1);
+    return memory_limit <= THAW_KVM_RAM_MAX && n <= THAW_KVM_RAM_MAX ? n : 0;
+}
+
+bool machine_kvm_holds(uint64_t memory_limit, uint64_t image_size)
+{
+    return ram_size(memory_limit) && image_size <= THAW_KVM_IMAGE_MAX;
 }
 
 /* ---- in the child ---- */
@@ -198,8 +205,8 @@ static int kvm_machine_prepare(struct sandbox *sb, struct child *c, struct thaw_
 
     if (k->magic != THAW_KVM_MAGIC || k->start != THAW_KERNEL_ADDR)
         return thaw_error_set(err, 125, 0, "the kernel inside this program is damaged: install thaw anew");
-    sb->reserved_size = ram_size(config);
-    if (sb->reserved_size > THAW_KVM_RAM_MAX)
+    sb->reserved_size = ram_size(config->memory_limit);
+    if (!sb->reserved_size)
         return thaw_error_set(err, 125, E2BIG, "--memory: the kvm machine has at most %llu GiB",
                               (unsigned long long)(THAW_KVM_RAM_MAX >> 30) - 1);
     if (config->image_fd >= 0 && config->image_size > THAW_KVM_IMAGE_MAX)

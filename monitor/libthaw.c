@@ -487,6 +487,9 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
     if ((machine != THAW_MACHINE_AUTO || start->mode != THAW_MODE_FROM) &&
         choice_make(store, machine, &machine, err) < 0)
         return -1;
+    if (start->machine == THAW_MACHINE_AUTO && machine == THAW_MACHINE_KVM &&
+        !machine_kvm_holds(start->memory ? start->memory : MEMORY_DEFAULT, start->image ? start->image->image.size : 0))
+        machine = THAW_MACHINE_PROCESS;
     s = calloc(1, sizeof *s);
     if (!s)
         return out_of_memory(err);

@@ -32,6 +32,8 @@ struct machine {
     bool (*resume_check)(uint64_t resume);
 };
 extern const struct machine machine_process, machine_kvm;
+/* False: a sandbox with so much memory, or on so large an image, cannot be had on the kvm machine. */
+bool machine_kvm_holds(uint64_t memory_limit, uint64_t image_size);
 /* NULL: there is none of that name. */
 const struct machine *machine_find(const char name[8]);
 

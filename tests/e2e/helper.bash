@@ -38,6 +38,9 @@ machine() {
     python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["machine"])' "$stats"
 }
 
+# kvm_works: --machine kvm is to be had here.
+kvm_works() { thaw doctor | grep -q '^ok        KVM'; }
+
 # ms N: so many milliseconds, more where all takes longer; for limits that a program must get somewhere in.
 ms() { echo "$(($1 * ${THAW_TEST_SLOW:-1}))ms"; }
 

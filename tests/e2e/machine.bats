@@ -32,12 +32,23 @@ opens() { [ -c /dev/kvm ] && [ -r /dev/kvm ] && [ -w /dev/kvm ] || skip "no /dev
     has "$advice" "$stderr"
 }
 
-@test "--machine auto and --machine process run where KVM is of no use" {
+@test "--machine auto and --machine process run, whatever KVM is worth" {
     for m in auto process; do
         run --separate-stderr plain run --machine $m -c 'print(6 * 7)'
         is 42
         [ -z "$stderr" ]
     done
+}
+
+@test "--machine auto takes kvm where KVM works, but not for more memory than a VM can have" {
+    kvm_works || skip "KVM is of no use here"
+    plain run --stats s -c 'print(1)'
+    grep -q '"machine": "kvm"' s
+    plain run --memory 50G --stats s -c 'print(1)'
+    grep -q '"machine": "process"' s
+    run --separate-stderr plain run --machine kvm --memory 50G -c 'print(1)'
+    [ "$status" -eq 125 ]
+    one_line "$stderr"
 }
 
 @test "a user who may not open /dev/kvm is told so" {
