@@ -4,6 +4,7 @@
 # fuzzers for a short while, and, with a kvm machine, end to end in an emulated VM.
 # Last line: N passed, N failed[, N skipped]. `make test` calls it; alone: tests/run.sh [SUITE...]
 # THAW_TEST_MACHINE: the machine to test; else thaw's own choice. THAW_TEST_LOG: a file to add each suite's TAP to.
+# THAW_TEST_JOBS: so many end-to-end suites at a time (1). THAW_TEST_ROOT: those that root runs as well (all).
 set -u
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
@@ -13,7 +14,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/thaw-tests.XXXXXX") || exit 1
 chmod 755 "$work"
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-passed=0 failed=0 skipped=0 failures='' closing=''
+passed=0 failed=0 skipped=0 failures='' closing='' job=''
 began=$(date +%s)
 
 # What is tested is a copy: an ordinary user may not reach the tree, and nobody rebuilds it meanwhile.
@@ -36,42 +37,79 @@ fi
 # Time runs THAW_TEST_SLOW times slower here than on a usual host: every limit on it is raised.
 slow=${THAW_TEST_SLOW:-1}
 
-# suite NAME COMMAND...: the command prints TAP.
+# suite NAME COMMAND...: the command prints TAP. What came of it is added to files: suites may run side by side.
+: >"$work/results"
+: >"$work/failures"
 suite() {
-    name=$1
+    name=$1 out=$work/out$job
     shift
     t=$(date +%s)
-    printf '== %s\n' "$name"
-    "$@" >"$work/out" 2>&1
+    [ -n "$job" ] || printf '== %s\n' "$name"
+    "$@" >"$out" 2>&1
     status=$?
-    [ -z "${THAW_TEST_LOG:-}" ] || { printf '# %s\n' "$name"; cat "$work/out"; } >>"$THAW_TEST_LOG"
-    ok=$(grep -c '^ok ' "$work/out")
-    skip=$(grep -ci '^ok .*# skip' "$work/out")
-    bad=$(grep -c '^not ok ' "$work/out")
+    [ -z "${THAW_TEST_LOG:-}" ] || { printf '# %s\n' "$name"; cat "$out"; } >>"$THAW_TEST_LOG"
+    ok=$(grep -c '^ok ' "$out")
+    skip=$(grep -ci '^ok .*# skip' "$out")
+    bad=$(grep -c '^not ok ' "$out")
     if [ $status -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1
-        echo "not ok - $name ended with status $status" >>"$work/out"
+        echo "not ok - $name ended with status $status" >>"$out"
     fi
-    if [ "$bad" -gt 0 ]; then
-        # Each failure with what was said about it.
-        if [ "$ok" -eq 0 ]; then cat "$work/out"; else grep -v '^ok ' "$work/out" | head -n 200; fi
-        failures="$failures
-$(grep '^not ok ' "$work/out" | sed "s|^|$name: |")"
+    {
+        [ -z "$job" ] || printf '== %s\n' "$name"
+        if [ "$bad" -gt 0 ]; then
+            # Each failure with what was said about it.
+            if [ "$ok" -eq 0 ]; then cat "$out"; else grep -v '^ok ' "$out" | head -n 200; fi
+            grep '^not ok ' "$out" | sed "s|^|$name: |" >>"$work/failures"
+        fi
+        printf '   %d ok, %d failed, %d skipped, %d s\n' $((ok - skip)) "$bad" "$skip" $(($(date +%s) - t))
+    } >"$out.report"
+    echo "$((ok - skip)) $bad $skip" >>"$work/results"
+    cat "$out.report"
+}
+
+home_make() { # DIR: where a user's suites have their home
+    mkdir -p "$1/home"
+    case $1 in
+    */user*) [ "$(id -u)" -ne 0 ] || chown -R 65534:65534 "$1" ;;
+    esac
+    chmod 700 "$1"
+}
+
+# parallel N: the commands on standard input, a line each, N at a time; each of several has a home of its own.
+parallel() {
+    cat >"$work/queue"
+    if [ "$1" -eq 1 ]; then
+        while read -r command <&9; do eval "$command" 9<&-; done 9<"$work/queue"
+        return
     fi
-    passed=$((passed + ok - skip)) failed=$((failed + bad)) skipped=$((skipped + skip))
-    printf '   %d ok, %d failed, %d skipped, %d s\n' $((ok - skip)) "$bad" "$skip" $(($(date +%s) - t))
+    mkdir "$work/taken"
+    n=$1
+    while [ "$n" -gt 0 ]; do
+        (
+            job=.$n line=0
+            home_make "$work/user$job" && home_make "$work/root$job" || exit 1
+            export TMPDIR="$work/root$job" HOME="$work/root$job/home" THAW_TEST_HOME="$work/root$job/home"
+            while read -r command <&9; do
+                line=$((line + 1))
+                mkdir "$work/taken/$line" 2>/dev/null || continue # another has it
+                eval "$command" 9<&-
+            done 9<"$work/queue"
+        ) &
+        n=$((n - 1))
+    done
+    wait
 }
 
 # The same as an ordinary user, with a home of its own.
 as_user() {
     if [ "$(id -u)" -ne 0 ]; then "$@"; return; fi
     setpriv --reuid=65534 --regid=65534 ${kvm_group:---clear-groups} --inh-caps=-all \
-        env HOME="$work/user/home" TMPDIR="$work/user" THAW_TEST_HOME="$work/user/home" "$@"
+        env HOME="$work/user$job/home" TMPDIR="$work/user$job" THAW_TEST_HOME="$work/user$job/home" "$@"
 }
 
-mkdir -p "$work/user/home" "$work/root/home"
-[ "$(id -u)" -ne 0 ] || chown -R 65534:65534 "$work/user"
-chmod 700 "$work/user" "$work/root"
+home_make "$work/user"
+home_make "$work/root"
 export TMPDIR="$work/root" HOME="$work/root/home" THAW_TEST_HOME="$work/root/home"
 
 # port and nested take longer than all the others together: only when asked for.
@@ -88,13 +126,23 @@ if wanted unit; then
         [ -x "$t" ] && [ -f "$t" ] && CMOCKA_MESSAGE_OUTPUT=TAP suite "unit $(basename "$t")" timeout $((300 * slow)) "$t"
     done
 fi
-if wanted e2e; then
-    for f in "$work"/tests/e2e/*.bats; do
-        n=$(basename "$f" .bats)
-        [ "$(id -u)" -ne 0 ] || suite "$n (root)" timeout $((600 * slow)) bats --tap --timing "$f"
-        suite "$n (user)" as_user timeout $((600 * slow)) bats --tap --timing "$f"
-    done
-fi
+e2e() { # NAME: one file of tests, as root if that is us and it is wanted, and as an ordinary user
+    f=$work/tests/e2e/$1.bats
+    case " ${THAW_TEST_ROOT-$1} " in
+    *" $1 "*) [ "$(id -u)" -ne 0 ] || suite "$1 (root)" timeout $((600 * slow)) bats --tap --timing "$f" ;;
+    esac
+    suite "$1 (user)" as_user timeout $((600 * slow)) bats --tap --timing "$f"
+}
+# A hostile ring 0, and restores in a row: where the machine is kvm, in the emulated VM as a rule.
+ring0() {
+    wanted kvm && [ "${THAW_TEST_MACHINE:-}" = kvm ] || return 0
+    echo 'suite "500 restores" as_user env THAW_TEST_RESTORES=500 timeout $((600 * slow)) python3 "$work/tests/fault/restores.py"'
+    [ "$(id -u)" -ne 0 ] || echo 'suite "hostile kernel (root)" timeout $((600 * slow)) python3 "$work/tests/fault/hostile.py"'
+    echo 'suite "hostile kernel (user)" as_user timeout $((600 * slow)) python3 "$work/tests/fault/hostile.py"'
+}
+# The longest first.
+e2e_all() { ! wanted e2e || ls -S "$work"/tests/e2e | sed -n 's/^\(.*\)\.bats$/e2e \1/p'; }
+{ ring0 && e2e_all; } | parallel "${THAW_TEST_JOBS:-1}"
 if wanted ending; then
     suite "ending" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
         "$THAW" run
@@ -128,28 +176,23 @@ if wanted escape; then
     [ "$(id -u)" -ne 0 ] || suite "escape (root)" timeout $((300 * slow)) python3 "$work/tests/fault/escape.py"
     suite "escape (user)" as_user timeout $((300 * slow)) python3 "$work/tests/fault/escape.py"
 fi
-# A hostile ring 0, and restores in a row: where the machine is kvm, in the emulated VM as a rule.
-if wanted kvm && [ "${THAW_TEST_MACHINE:-}" = kvm ]; then
-    suite "hostile kernel (root)" timeout $((600 * slow)) python3 "$work/tests/fault/hostile.py"
-    suite "hostile kernel (user)" as_user timeout $((600 * slow)) python3 "$work/tests/fault/hostile.py"
-    suite "500 restores" as_user env THAW_TEST_RESTORES=500 timeout $((600 * slow)) python3 "$work/tests/fault/restores.py"
-fi
 if wanted fuzz; then
     # Each for a short while; `make fuzz` has the time.
     suite "fuzz" env BUILD="$BUILD" THAW="$work/bin/thaw" timeout 1200 bash "$work/tests/fuzz/run.sh" "${FUZZ_TIME:-10}"
 fi
 # The end-to-end suite on the kvm machine, in a VM whose KVM works (tests/nested). One boot, then every test in it.
 nested() {
-    machine=$nested_machine limit=${THAW_NESTED_LIMIT:-3000}
+    machine=$nested_machine limit=${THAW_NESTED_LIMIT:-2400}
     tree="$work/tree"
     mkdir -p "$tree/build/tests" && cp -R "$work/tests" "$work/docs" "$tree/" &&
         cp -R "$work/bin/thaw" "$work/bin/thaw-oci" "$work/bin/python-agent" "$work/bin/images" "$tree/build/" &&
         cp -R "$work/bin/guest" "$work/bin/tools" "$work/bin/hostile" "$tree/build/tests/" || return 1
     t=$(date +%s)
     printf '== nested: end to end on the machine %s, in an emulated VM, %d s at most\n' "$machine" "$limit"
-    # Emulated, everything takes up to 13 times as long.
+    # Emulated, everything takes up to 13 times as long. Two suites at a time, one a processor. What root's start does
+    # otherwise than a user's is in a few of them; all run as root on the host.
     BUILD=$BUILD "$work/tests/nested/vm.sh" --tree "$tree" --timeout "$limit" --cpus 2 --env "THAW_TEST_MACHINE=$machine" \
-        --env THAW_TEST_SLOW=8 --env THAW_KVM_PROBE_MS=20000 -- \
+        --env THAW_TEST_SLOW=8 --env THAW_KVM_PROBE_MS=20000 --env THAW_TEST_JOBS=2 --env "THAW_TEST_ROOT=commands machine" -- \
         sh tests/run.sh ${THAW_NESTED_SUITES:-e2e kvm} 2>&1 | tee "$work/nested.out" | sed -u 's/^/   /'
     # Without its closing line the run broke off.
     set -- $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*$/\1 \2 \4/p' "$work/nested.out" | tail -n 1)
@@ -168,7 +211,11 @@ nested_machine=${THAW_NESTED_MACHINE:-process}
 [ ! -e "$BUILD/kernel-kvm.elf" ] || nested_machine=${THAW_NESTED_MACHINE:-kvm}
 if wanted nested && [ "$nested_machine$only" != process ]; then nested; fi
 
-[ -z "$failures" ] || printf '\nfailed:%s\n' "$failures"
+while read -r ok bad skip; do
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
+done <"$work/results"
+failures="$(cat "$work/failures")$failures"
+[ -z "$failures" ] || printf '\nfailed:\n%s\n' "$failures"
 printf '%d s in all\n' $(($(date +%s) - began))
 if [ "$skipped" -gt 0 ]; then
     printf '%d passed, %d failed, %d skipped%s\n' "$passed" "$failed" "$skipped" "$closing"
