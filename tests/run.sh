@@ -152,9 +152,11 @@ if wanted ending; then
     suite "ending (Debian's Python)" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
         "$THAW" run --image python-stock
 fi
+if wanted unit || wanted port; then
+    suite "port: MODULE_OBJS" timeout 600 bats --tap tests/port/module_objs.bats
+fi
 if wanted port; then
     # CPython built from source. Its build tree stays where it is; so do the tests of how it is built.
-    suite "port: MODULE_OBJS" timeout 600 bats --tap tests/port/module_objs.bats
     if [ -e "$BUILD/images/python-static.erofs" ]; then
         export CPYTHON="$BUILD/cpython" IMAGE="$BUILD/images/python-static.erofs"
         suite "port: build" timeout 1500 bats --tap tests/port/build.bats
