@@ -8,9 +8,11 @@
 #include "script.h"
 #include "spawned.h"
 #include "stats.h"
+#include "store.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -315,7 +317,11 @@ static int run_start(struct run *r, enum options_for what, struct thaw_error *er
 
     if (thaw_store_open(&r->store, err) < 0)
         return -1;
-    if (o->image && thaw_image_open(r->store, o->image, &image, err) < 0)
+    static char of_snapshot[PATH_MAX];
+    const char *name = o->image;
+    if (!name && o->snapshot)
+        name = store_snapshot_image(r->store, o->snapshot, of_snapshot) == 0 ? of_snapshot : "python";
+    if (name && thaw_image_open(r->store, name, &image, err) < 0)
         return -1;
     start.image = image;
     if (o->snapshot) {
@@ -364,7 +370,7 @@ static int command_start(char **argv, uint64_t start_ns, enum options_for what)
         }
     }
     /* Meanwhile the sandbox's process gets ready. */
-    if (r.options.machine != THAW_MACHINE_KVM && r.options.image)
+    if (r.options.machine != THAW_MACHINE_KVM && (r.options.image || r.options.snapshot))
         spawn_begin(&r.spawned);
     int started = run_start(&r, what, &err);
     spawn_cancel(&r.spawned);

@@ -1110,5 +1110,7 @@ int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *imag
         ret = statistics.snapshot_made ? 0 : snapshot_not_made(s, path, &output, err);
     free(output.data);
     thaw_sandbox_free(s);
+    if (ret == 0 && start.image)
+        store_snapshot_image_set(path, start.image->image.path);
     return ret;
 }

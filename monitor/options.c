@@ -298,15 +298,13 @@ static int options_check(struct parser *p)
     if (o->cold && o->snapshot)
         return usage_error(p, "--cold does not go with --snapshot", o->snapshot);
     if (p->what == OPTIONS_EXEC) {
-        if (!o->argv[0] && !o->image)
+        if (!o->argv[0] && !o->image && !o->snapshot)
             return thaw_error_set(p->err, THAW_STATUS_FAILED, EINVAL, "no program given; see `thaw exec --help`");
-        if (!o->root == !o->image)
+        if (!o->root == !(o->image || o->snapshot))
             return thaw_error_set(p->err, THAW_STATUS_FAILED, EINVAL,
                                   "give --root DIR or --image NAME, one of them; see `thaw exec --help`");
-        if (o->snapshot && !o->image)
-            return usage_error(p, "--image is wanted with --snapshot", o->snapshot);
     }
-    if (!o->image && !o->root)
+    if (!o->image && !o->root && !o->snapshot)
         o->image = "python";
     return 0;
 }

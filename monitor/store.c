@@ -225,6 +225,47 @@ int store_snapshot_named(const struct thaw_store *store, const char *name, bool 
     return make ? store_make_parents(dst, err) : 0;
 }
 
+/* Beside a named snapshot: the path of the image that it was made from. */
+#define IMAGE_SUFFIX ".image"
+
+int store_snapshot_image(const struct thaw_store *store, const char *name, char *image)
+{
+    char path[PATH_MAX], beside[PATH_MAX];
+    struct thaw_error err;
+    ssize_t n;
+    int fd;
+
+    if (store_snapshot_named(store, name, false, path, &err) < 0 ||
+        (size_t)snprintf(beside, sizeof beside, "%s" IMAGE_SUFFIX, path) >= sizeof beside)
+        return -1;
+    fd = open(beside, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    n = fd < 0 ? -1 : read(fd, image, PATH_MAX);
+    if (fd >= 0)
+        close(fd);
+    if (n <= 0 || n == PATH_MAX || memchr(image, 0, (size_t)n) || image[0] != '/')
+        return -1;
+    image[n] = 0;
+    return 0;
+}
+
+void store_snapshot_image_set(const char *snapshot, const char *image)
+{
+    char beside[PATH_MAX], target[PATH_MAX];
+    size_t len;
+    int fd;
+
+    if ((size_t)snprintf(beside, sizeof beside, "%s" IMAGE_SUFFIX, snapshot) >= sizeof beside ||
+        !realpath(image, target))
+        return;
+    len = strlen(target);
+    unlink(beside);
+    fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0 && write(fd, target, len) != (ssize_t)len)
+        unlink(beside);
+    if (fd >= 0)
+        close(fd);
+}
+
 int store_snapshot_auto(const struct thaw_store *store, const char *image, const struct snapshot_key *key, char *dst,
                         struct thaw_error *err)
 {
@@ -312,6 +353,7 @@ int store_remove(const char *path)
     int ret = unlink(path), e = errno;
 
     remove_beside(path, ".stamp");
+    remove_beside(path, IMAGE_SUFFIX);
     errno = e;
     return ret;
 }

@@ -36,6 +36,10 @@ int store_image_new_dir(const struct thaw_store *store, char *dst, struct thaw_e
 int store_snapshot_named(const struct thaw_store *store, const char *name, bool make, char *dst,
                          struct thaw_error *err);
 /* The file of the automatic snapshot for image and key. Creates nothing. */
+/* The path of the image that a named snapshot was made from, into image (PATH_MAX bytes): 0, or -1: it is not known. */
+int store_snapshot_image(const struct thaw_store *store, const char *name, char *image);
+/* Remembers it. Should that fail, users have to name the image. */
+void store_snapshot_image_set(const char *snapshot, const char *image);
 int store_snapshot_auto(const struct thaw_store *store, const char *image, const struct snapshot_key *key, char *dst,
                         struct thaw_error *err);
 /* The directories of the automatic and the named ones. */

@@ -156,7 +156,7 @@ def allowed(fullname):
         if present is None and name in sys.modules:  # the program forbids its import
             return False
         if present is not None:
-            if name != fullname and present is not known[name]:
+            if name != fullname and present is not known.get(name, present):  # not known: there from the start
                 return False
         elif name not in modules:
             return False

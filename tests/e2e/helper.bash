@@ -50,7 +50,7 @@ snapshots() { ls "$HOME"/.cache/thaw/snapshots/*.snap 2>/dev/null || true; }
 # Everything in the snapshots' folder but snapshots, their locks and stamps: what a broken start might leave.
 leftovers() {
     find "$HOME/.cache/thaw" "$HOME/.local/share/thaw" -type f ! -name '*.snap' ! -name '*.snap.lock' \
-        ! -name '*.stamp' ! -name kvm-verdict 2>/dev/null || true
+        ! -name '*.stamp' ! -name '*.snap.image' ! -name kvm-verdict 2>/dev/null || true
 }
 
 # is WANT [WHAT]: the output is just this.

@@ -24,7 +24,7 @@ IMAGES="python python-stock"
 @test "--warm takes a file too; a name that is none is code" {
     echo 'import decimal, builtins; builtins.word = "from a file"' >prepare.py
     thaw snapshot create warm --image python-stock --warm prepare.py
-    run thaw run --image python-stock --snapshot warm -c 'import sys; print(word, "decimal" in sys.modules)'
+    run thaw run --snapshot warm -c 'import sys; print(word, "decimal" in sys.modules)'
     is "from a file True"
 }
 
