@@ -1,11 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Installs the Debian packages of packages.txt and of python/packages.txt that are missing. Does nothing, quickly, when
-# all are there.
+# Installs the Debian packages of packages.txt, of python/packages.txt and of the command line that are missing. Does
+# nothing, quickly, when all are there.
 set -eu
 
 here=$(dirname "$0")
 list=$(cat "$here/packages.txt" "$here/../python/packages.txt" | grep -v '^#' | sort -u)
+list="$list $*"
 
 if ! command -v dpkg-query >/dev/null; then
 	echo "install-deps: not a Debian system; what is needed is, by its Debian names:" $list >&2

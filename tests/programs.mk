@@ -11,3 +11,18 @@ $(PROGRAMS_IMAGE): tests/programs.mk monitor/image_packages.sh | $(BUILD)/thaw
 
 test-images: $(PROGRAMS_IMAGE)
 .PHONY: test-images
+
+# numpy's own tests: minutes. The same packages on the host, for the native run.
+NUMPY_IMAGE := $(BUILD)/images/numpy.erofs
+NUMPY_PACKAGES := python3-numpy python3-pytest python3-hypothesis python3-typing-extensions python3-distutils
+
+$(NUMPY_IMAGE): tests/programs.mk monitor/image_packages.sh | $(BUILD)/thaw
+	@mkdir -p $(@D)
+	THAW_PACKAGE_CACHE=$(abspath $(BUILD)/packages) $(BUILD)/thaw image build \
+		--packages $(subst $(space),$(comma),$(NUMPY_PACKAGES) dash coreutils) $(abspath $@)
+
+conformance-numpy: deps
+	@scripts/install-deps.sh $(NUMPY_PACKAGES)
+	@$(MAKE) --no-print-directory all $(NUMPY_IMAGE)
+	@/usr/bin/python3 tests/conformance/numpy_tests.py $(BUILD)/thaw $(NUMPY_IMAGE)
+.PHONY: conformance-numpy

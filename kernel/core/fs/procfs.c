@@ -777,7 +777,7 @@ static void cpu_flags(struct seq *s, u32 bits, const char *names)
 static int cpuinfo_show(struct seq *s, const struct pseudo_ref *ref)
 {
     struct cpuid max_leaf = cpuid(0, 0), id = cpuid(1, 0), ext = cpuid(0x80000000u, 0), ext1 = {0, 0, 0, 0};
-    struct cpuid seven = {0, 0, 0, 0};
+    struct cpuid seven = {0, 0, 0, 0}, seven1 = {0, 0, 0, 0}, xsave = {0, 0, 0, 0};
     u32 family = id.a >> 8 & 15, model = id.a >> 4 & 15, brand[13];
     char vendor[13];
 
@@ -799,6 +799,10 @@ static int cpuinfo_show(struct seq *s, const struct pseudo_ref *ref)
         ext1 = cpuid(0x80000001u, 0);
     if (max_leaf.a >= 7)
         seven = cpuid(7, 0);
+    if (seven.a >= 1)
+        seven1 = cpuid(7, 1);
+    if (max_leaf.a >= 13)
+        xsave = cpuid(13, 1);
     for (u32 i = 0; i < cpu_count(); i++) {
         seq_printf(s, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\n", i,
                    vendor, family, model, brand[0] ? (const char *)brand : "unknown");
@@ -818,6 +822,14 @@ static int cpuinfo_show(struct seq *s, const struct pseudo_ref *ref)
         cpu_flags(s, seven.b,
                   "fsgsbase - - bmi1 hle avx2 - smep bmi2 erms invpcid rtm - - mpx - avx512f avx512dq rdseed adx "
                   "smap avx512ifma - clflushopt clwb - avx512pf avx512er avx512cd sha_ni avx512bw avx512vl");
+        cpu_flags(s, xsave.a, "xsaveopt xsavec xgetbv1 xsaves");
+        cpu_flags(s, seven1.a, "- - - - avx_vnni avx512_bf16");
+        cpu_flags(s, seven.c,
+                  "- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg "
+                  "tme avx512_vpopcntdq - la57 - - - - - rdpid - bus_lock_detect cldemote - movdiri movdir64b enqcmd");
+        cpu_flags(s, seven.d,
+                  "- - avx512_4vnniw avx512_4fmaps fsrm - - - avx512_vp2intersect - - - - - serialize - tsxldtrk - "
+                  "pconfig - ibt - amx_bf16 avx512_fp16 amx_tile amx_int8");
         seq_printf(s,
                    "\nbugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: %u\ncache_alignment\t: %u\n"
                    "address sizes\t: 48 bits physical, 48 bits virtual\npower management:\n\n",
