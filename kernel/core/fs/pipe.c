@@ -16,7 +16,7 @@ struct pipe {
     u32 head, len;
     u32 users; /* open files and opens under way */
     u32 readers, writers;
-    bool unnamed; /* of pipe(2): opened anew by way of /proc it waits for nobody */
+    bool unnamed;             /* of pipe(2): opened anew by way of /proc it waits for nobody */
     u32 reads, opens;         /* how often it was opened for reading, for writing */
     struct wait_queue rd, wr; /* who waits for bytes or writers, for room or readers */
 };
