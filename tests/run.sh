@@ -5,6 +5,7 @@
 # Last line: N passed, N failed[, N skipped]. `make test` calls it; alone: tests/run.sh [SUITE...]
 # THAW_TEST_MACHINE: the machine to test; else thaw's own choice. THAW_TEST_LOG: a file to add each suite's TAP to.
 # THAW_TEST_JOBS: so many end-to-end suites at a time (1). THAW_TEST_ROOT: those that root runs as well (all).
+# THAW_TEST_PART: a part of them, 2~2 say for every second.
 set -u
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
@@ -220,12 +221,17 @@ nested: what is above, $bad in all"
     t=$(($(date +%s) - t))
     printf '   %d ok, %d failed, %d skipped, %d s\n' "$ok" "$bad" "$skip" $t
     closing="; nested on $machine: $ok passed, $bad failed, $t s"
+    return 0
 }
 
 # A build without the kvm machine would only repeat, slowly, what has been seen above; asked for, it does.
 nested_machine=${THAW_NESTED_MACHINE:-process}
 [ ! -e "$BUILD/kernel-kvm.elf" ] || nested_machine=${THAW_NESTED_MACHINE:-kvm}
-if wanted nested && [ "$nested_machine$only" != process ] && [ -z "$SAN" ]; then nested; fi
+if wanted nested && [ "$nested_machine$only" != process ] && [ -z "$SAN" ] && ! nested; then
+    failed=$((failed + 1)) closing='; nested: the VMs could not be made'
+    failures="$failures
+not ok nested: the VMs could not be made"
+fi
 
 while read -r ok bad skip; do
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))
