@@ -2,50 +2,20 @@
 /* The host's vDSO, by which a program reads its clocks without a system call. See vdso(7) and elf(5). */
 #include "process.h"
 
-#include "timer.h"
+#include "proc/elf.h"
 
 /* Most programs read clocks a few times only: until then it costs more to touch the vDSO than to call the host. */
 #define READINGS_MIN 64
-
-struct elf_header {
-    u8 ident[16];
-    u16 type, machine;
-    u32 version;
-    u64 entry, phoff, shoff;
-    u32 flags;
-    u16 ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-
-struct elf_segment {
-    u32 type, flags;
-    u64 offset, vaddr, paddr, filesz, memsz, align;
-};
-#define PT_LOAD 1
-#define PT_DYNAMIC 2
-
-struct elf_dynamic {
-    u64 tag, value;
-};
-#define DT_HASH 4
-#define DT_STRTAB 5
-#define DT_SYMTAB 6
-
-struct elf_symbol {
-    u32 name;
-    u8 info, other;
-    u16 shndx;
-    u64 value, size;
-};
 
 static u32 readings;
 
 /* Address of a symbol in the vDSO, or 0. The image is the host kernel's, so it is believed. */
 static u64 vdso_symbol(u64 base, const char *name)
 {
-    const struct elf_header *eh = (const void *)base;
-    const struct elf_segment *ph = (const void *)(base + eh->phoff);
-    const struct elf_dynamic *dyn = NULL;
-    const struct elf_symbol *sym = NULL;
+    const struct elf64_ehdr *eh = (const void *)base;
+    const struct elf64_phdr *ph = (const void *)(base + eh->phoff);
+    const struct elf64_dyn *dyn = NULL;
+    const struct elf64_sym *sym = NULL;
     const char *str = NULL;
     u64 bias = 0, count = 0;
 

@@ -13,8 +13,8 @@ struct inode *inode_alloc(struct super_block *sb)
     inode->sb = sb;
     inode->nlink = 1;
     if (current && current->process) {
-        inode->uid = current->process->cred.fsuid;
-        inode->gid = current->process->cred.fsgid;
+        inode->uid = current->process->cred.user.fs;
+        inode->gid = current->process->cred.group.fs;
     }
     list_init(&inode->flocks);
     return inode;

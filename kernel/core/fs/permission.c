@@ -25,13 +25,13 @@ int inode_permission_of(const struct inode *inode, u32 mask, u32 uid, u32 gid)
 int inode_permission(const struct inode *inode, u32 mask)
 {
     const struct cred *c = cred_now();
-    return inode_permission_of(inode, mask, c->fsuid, c->fsgid);
+    return inode_permission_of(inode, mask, c->user.fs, c->group.fs);
 }
 
 bool inode_owned(const struct inode *inode)
 {
     const struct cred *c = cred_now();
-    return !c->fsuid || c->fsuid == inode->uid;
+    return !c->user.fs || c->user.fs == inode->uid;
 }
 
 int may_create(const struct inode *dir) { return inode_permission(dir, MAY_WRITE | MAY_EXEC); }
@@ -49,17 +49,17 @@ int may_setattr(const struct inode *inode, struct inode *attr, u32 which)
 {
     const struct cred *c = cred_now();
 
-    if (!c->fsuid)
+    if (!c->user.fs)
         return 0;
-    if ((which & ATTR_UID) && (c->fsuid != inode->uid || attr->uid != inode->uid))
+    if ((which & ATTR_UID) && (c->user.fs != inode->uid || attr->uid != inode->uid))
         return -EPERM;
     if ((which & ATTR_GID) &&
-        (c->fsuid != inode->uid || !(attr->gid == inode->gid || cred_in_group(c, attr->gid, c->fsgid))))
+        (c->user.fs != inode->uid || !(attr->gid == inode->gid || cred_in_group(c, attr->gid, c->group.fs))))
         return -EPERM;
     if ((which & ATTR_MODE) && !(which & (ATTR_UID | ATTR_GID))) {
-        if (c->fsuid != inode->uid)
+        if (c->user.fs != inode->uid)
             return -EPERM;
-        if (!S_ISDIR(inode->mode) && !cred_in_group(c, inode->gid, c->fsgid))
+        if (!S_ISDIR(inode->mode) && !cred_in_group(c, inode->gid, c->group.fs))
             attr->mode &= ~(mode_t)S_ISGID;
     }
     return 0;

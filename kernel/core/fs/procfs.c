@@ -467,8 +467,8 @@ static int status_show(struct seq *s, const struct pseudo_ref *ref)
                               : "sleeping");
     seq_printf(s, "Tgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", p->pid, t ? t->tid : p->pid, p->ppid);
     const struct cred *c = &p->cred;
-    seq_printf(s, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid,
-               c->sgid, c->fsgid);
+    seq_printf(s, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->user.real, c->user.effective, c->user.saved,
+               c->user.fs, c->group.real, c->group.effective, c->group.saved, c->group.fs);
     seq_printf(s, "FDSize:\t%u\nGroups:\t", p->files ? files_count_slots(p->files) : 0);
     for (u32 i = 0; c->groups && i < c->groups->count; i++)
         seq_printf(s, "%u ", c->groups->gid[i]);

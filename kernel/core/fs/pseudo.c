@@ -88,8 +88,8 @@ static int pseudo_inode(struct super_block *sb, const struct pseudo_entry *e, co
     inode->ino = pseudo_ino(e, ref);
     inode->mode = e->mode;
     const struct process *p = ref->pid ? process_or_zombie(ref->pid) : NULL;
-    inode->uid = p && p->dumpable ? p->cred.euid : 0;
-    inode->gid = p && p->dumpable ? p->cred.egid : 0;
+    inode->uid = p && p->dumpable ? p->cred.user.effective : 0;
+    inode->gid = p && p->dumpable ? p->cred.group.effective : 0;
     inode->nlink = S_ISDIR(e->mode) ? 2 : 1;
     inode->atime = inode->mtime = inode->ctime = now_realtime();
     inode->op = e->follow ? &pseudo_follow_iops : &pseudo_iops;

@@ -198,7 +198,8 @@ static s64 do_access(int dirfd, u64 user_name, u32 mode, u32 flags)
     if (r == 0) {
         const struct cred *c = &current->process->cred;
         bool effective = flags & AT_EACCESS;
-        r = inode_permission_of(inode, mode, effective ? c->fsuid : c->uid, effective ? c->fsgid : c->gid);
+        r = inode_permission_of(inode, mode, effective ? c->user.fs : c->user.real,
+                                effective ? c->group.fs : c->group.real);
     }
     path_put(&p);
     return r;

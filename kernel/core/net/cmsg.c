@@ -62,8 +62,8 @@ static int scm_set_cred(struct ucred *cred, const struct cmsghdr *c)
     if (cred->pid != current->process->pid && !process_by_pid(cred->pid))
         return -ESRCH;
     const struct cred *own = &current->process->cred;
-    bool uid = cred->uid == own->uid || cred->uid == own->euid || cred->uid == own->suid;
-    bool gid = cred->gid == own->gid || cred->gid == own->egid || cred->gid == own->sgid;
+    bool uid = cred->uid == own->user.real || cred->uid == own->user.effective || cred->uid == own->user.saved;
+    bool gid = cred->gid == own->group.real || cred->gid == own->group.effective || cred->gid == own->group.saved;
     return cred_capable(own) || (uid && gid) ? 0 : -EPERM;
 }
 

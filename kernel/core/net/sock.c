@@ -66,7 +66,7 @@ u64 sock_deadline(u64 timeo) { return timeo ? deadline_after(machine_clock(CLOCK
 void ucred_current(struct ucred *cred)
 {
     const struct process *p = current->process;
-    *cred = (struct ucred){.pid = p->pid, .uid = p->cred.euid, .gid = p->cred.egid};
+    *cred = (struct ucred){.pid = p->pid, .uid = p->cred.user.effective, .gid = p->cred.group.effective};
 }
 
 /* ---- option values ---- */

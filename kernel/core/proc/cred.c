@@ -9,14 +9,6 @@
 
 static struct cred *self(void) { return &current->process->cred; }
 
-/* Whose effective ids change may know what the new user shall not see: /proc becomes the superuser's, until execve. */
-static void effective_set(u32 *which, u32 id)
-{
-    if (*which != id)
-        current->process->dumpable = false;
-    *which = id;
-}
-
 void cred_copy(struct cred *to, const struct cred *from)
 {
     *to = *from;
@@ -37,177 +29,98 @@ void cred_put(struct cred *cred)
 
 bool cred_exec(struct cred *c, u32 mode, u32 uid, u32 gid)
 {
-    u32 euid = c->euid, egid = c->egid;
+    u32 user = c->user.effective, group = c->group.effective;
 
     if (mode & S_ISUID)
-        c->euid = uid;
+        c->user.effective = uid;
     if ((mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP))
-        c->egid = gid;
-    c->suid = c->fsuid = c->euid;
-    c->sgid = c->fsgid = c->egid;
-    return c->euid != euid || c->egid != egid;
+        c->group.effective = gid;
+    c->user.saved = c->user.fs = c->user.effective;
+    c->group.saved = c->group.fs = c->group.effective;
+    return c->user.effective != user || c->group.effective != group;
 }
 
-/* ---- users ---- */
+/* ---- users and their groups: one rule for both ---- */
 
-SYSCALL(getuid) { return self()->uid; }
-SYSCALL(geteuid) { return self()->euid; }
-SYSCALL(getgid) { return self()->gid; }
-SYSCALL(getegid) { return self()->egid; }
-
-SYSCALL(setuid)
+/* Whose effective ids change may know what the new user shall not see: /proc becomes the superuser's, until execve. */
+static s64 ids_set(struct ids *ids, u32 real, u32 effective, u32 saved)
 {
-    struct cred *c = self();
-    u32 id = (u32)a0;
-
-    if (id == ID_NONE)
-        return -EINVAL;
-    if (cred_capable(c))
-        c->uid = c->suid = id;
-    else if (id != c->uid && id != c->suid)
-        return -EPERM;
-    effective_set(&c->euid, id);
-    effective_set(&c->fsuid, id);
+    if (ids->effective != effective || ids->fs != effective)
+        current->process->dumpable = false;
+    *ids = (struct ids){real, effective, saved, effective};
     return 0;
 }
-
-SYSCALL(setgid)
-{
-    struct cred *c = self();
-    u32 id = (u32)a0;
-
-    if (id == ID_NONE)
-        return -EINVAL;
-    if (cred_capable(c))
-        c->gid = c->sgid = id;
-    else if (id != c->gid && id != c->sgid)
-        return -EPERM;
-    effective_set(&c->egid, id);
-    effective_set(&c->fsgid, id);
-    return 0;
-}
-
-/* Real, effective and saved, of users or of groups. */
-struct ids {
-    u32 r, e, s;
-};
 
 static bool may_take(const struct ids *ids, u32 id, bool saved)
 {
-    return id == ID_NONE || cred_capable(self()) || id == ids->r || id == ids->e || (saved && id == ids->s);
+    return id == ID_NONE || cred_capable(self()) || id == ids->real || id == ids->effective ||
+           (saved && id == ids->saved);
 }
 
+/* setuid(2) */
+static s64 set_one(struct ids *ids, u32 id)
+{
+    if (id == ID_NONE)
+        return -EINVAL;
+    if (cred_capable(self()))
+        return ids_set(ids, id, id, id);
+    return id == ids->real || id == ids->saved ? ids_set(ids, ids->real, id, ids->saved) : -EPERM;
+}
+
+/* setreuid(2) */
 static s64 set_two(struct ids *ids, u32 r, u32 e)
 {
-    struct ids old = *ids;
+    u32 effective = e != ID_NONE ? e : ids->effective;
+    bool saves = r != ID_NONE || (e != ID_NONE && e != ids->real);
 
-    if (!may_take(&old, r, false) || !may_take(&old, e, true))
+    if (!may_take(ids, r, false) || !may_take(ids, e, true))
         return -EPERM;
-    ids->r = r != ID_NONE ? r : old.r;
-    ids->e = e != ID_NONE ? e : old.e;
-    if (r != ID_NONE || (e != ID_NONE && e != old.r))
-        ids->s = ids->e;
-    return 0;
+    return ids_set(ids, r != ID_NONE ? r : ids->real, effective, saves ? effective : ids->saved);
 }
 
+/* setresuid(2) */
 static s64 set_three(struct ids *ids, u32 r, u32 e, u32 s)
 {
     if (!may_take(ids, r, true) || !may_take(ids, e, true) || !may_take(ids, s, true))
         return -EPERM;
-    ids->r = r != ID_NONE ? r : ids->r;
-    ids->e = e != ID_NONE ? e : ids->e;
-    ids->s = s != ID_NONE ? s : ids->s;
-    return 0;
+    return ids_set(ids, r != ID_NONE ? r : ids->real, e != ID_NONE ? e : ids->effective, s != ID_NONE ? s : ids->saved);
 }
 
-static s64 users_set(const struct ids *ids)
+/* setfsuid(2): gives back the id that was, whether or not it changes it. */
+static s64 set_fs(struct ids *ids, u32 id)
 {
-    struct cred *c = self();
-    c->uid = ids->r;
-    effective_set(&c->euid, ids->e);
-    effective_set(&c->fsuid, ids->e);
-    c->suid = ids->s;
-    return 0;
-}
+    u32 old = ids->fs;
 
-static s64 groups_set(const struct ids *ids)
-{
-    struct cred *c = self();
-    c->gid = ids->r;
-    effective_set(&c->egid, ids->e);
-    effective_set(&c->fsgid, ids->e);
-    c->sgid = ids->s;
-    return 0;
-}
-
-SYSCALL(setreuid)
-{
-    struct ids ids = {self()->uid, self()->euid, self()->suid};
-    s64 err = set_two(&ids, (u32)a0, (u32)a1);
-    return err ? err : users_set(&ids);
-}
-
-SYSCALL(setregid)
-{
-    struct ids ids = {self()->gid, self()->egid, self()->sgid};
-    s64 err = set_two(&ids, (u32)a0, (u32)a1);
-    return err ? err : groups_set(&ids);
-}
-
-SYSCALL(setresuid)
-{
-    struct ids ids = {self()->uid, self()->euid, self()->suid};
-    s64 err = set_three(&ids, (u32)a0, (u32)a1, (u32)a2);
-    return err ? err : users_set(&ids);
-}
-
-SYSCALL(setresgid)
-{
-    struct ids ids = {self()->gid, self()->egid, self()->sgid};
-    s64 err = set_three(&ids, (u32)a0, (u32)a1, (u32)a2);
-    return err ? err : groups_set(&ids);
-}
-
-static s64 put_ids(const u64 to[3], const u32 ids[3])
-{
-    for (int i = 0; i < 3; i++)
-        if (copy_to_user((void __user *)to[i], &ids[i], sizeof(ids[i])))
-            return -EFAULT;
-    return 0;
-}
-
-SYSCALL(getresuid)
-{
-    const struct cred *c = self();
-    return put_ids((const u64[]){a0, a1, a2}, (const u32[]){c->uid, c->euid, c->suid});
-}
-
-SYSCALL(getresgid)
-{
-    const struct cred *c = self();
-    return put_ids((const u64[]){a0, a1, a2}, (const u32[]){c->gid, c->egid, c->sgid});
-}
-
-/* These give back the id that was, whether or not they changed it. */
-SYSCALL(setfsuid)
-{
-    struct cred *c = self();
-    u32 id = (u32)a0, old = c->fsuid;
-
-    if (id != ID_NONE && (cred_capable(c) || id == c->uid || id == c->euid || id == c->suid))
-        effective_set(&c->fsuid, id);
+    if (id != ID_NONE && id != old && may_take(ids, id, true)) {
+        current->process->dumpable = false;
+        ids->fs = id;
+    }
     return old;
 }
 
-SYSCALL(setfsgid)
+static s64 put_ids(const struct ids *ids, u64 r, u64 e, u64 s)
 {
-    struct cred *c = self();
-    u32 id = (u32)a0, old = c->fsgid;
-
-    if (id != ID_NONE && (cred_capable(c) || id == c->gid || id == c->egid || id == c->sgid))
-        effective_set(&c->fsgid, id);
-    return old;
+    return copy_to_user((void __user *)r, &ids->real, sizeof(u32)) ||
+                   copy_to_user((void __user *)e, &ids->effective, sizeof(u32)) ||
+                   copy_to_user((void __user *)s, &ids->saved, sizeof(u32))
+               ? -EFAULT
+               : 0;
 }
+
+SYSCALL(getuid) { return self()->user.real; }
+SYSCALL(geteuid) { return self()->user.effective; }
+SYSCALL(getgid) { return self()->group.real; }
+SYSCALL(getegid) { return self()->group.effective; }
+SYSCALL(setuid) { return set_one(&self()->user, (u32)a0); }
+SYSCALL(setgid) { return set_one(&self()->group, (u32)a0); }
+SYSCALL(setreuid) { return set_two(&self()->user, (u32)a0, (u32)a1); }
+SYSCALL(setregid) { return set_two(&self()->group, (u32)a0, (u32)a1); }
+SYSCALL(setresuid) { return set_three(&self()->user, (u32)a0, (u32)a1, (u32)a2); }
+SYSCALL(setresgid) { return set_three(&self()->group, (u32)a0, (u32)a1, (u32)a2); }
+SYSCALL(setfsuid) { return set_fs(&self()->user, (u32)a0); }
+SYSCALL(setfsgid) { return set_fs(&self()->group, (u32)a0); }
+SYSCALL(getresuid) { return put_ids(&self()->user, a0, a1, a2); }
+SYSCALL(getresgid) { return put_ids(&self()->group, a0, a1, a2); }
 
 /* ---- groups ---- */
 

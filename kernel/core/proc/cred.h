@@ -15,9 +15,12 @@ struct group_info {
     u32 gid[];
 };
 
+struct ids {
+    u32 real, effective, saved, fs;
+};
+
 struct cred {
-    u32 uid, euid, suid, fsuid;
-    u32 gid, egid, sgid, fsgid;
+    struct ids user, group;
     struct group_info *groups; /* NULL: none */
 };
 
@@ -27,7 +30,7 @@ void cred_put(struct cred *cred);
 /* As execve(2) of a file with this owner, and S_ISUID and S_ISGID of its mode. True: it gives privileges. */
 bool cred_exec(struct cred *cred, u32 mode, u32 uid, u32 gid);
 
-static inline bool cred_capable(const struct cred *cred) { return cred->euid == 0; }
+static inline bool cred_capable(const struct cred *cred) { return cred->user.effective == 0; }
 
 /* The effective or a supplementary group. */
 static inline bool cred_in_group(const struct cred *cred, u32 gid, u32 effective)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* execve: ELF64 programs for x86-64 (static, PIE, or with an interpreter) and #! scripts. Follows elf(5), execve(2). */
+#include "elf.h"
 #include "fs.h"
 #include "mm.h"
 #include "syscall.h"
@@ -12,29 +13,6 @@
 #define STACK_EAGER (256ul << 10) /* of the stack, what is writable at once */
 #define PIE_BASE 0x0000200000000000ul
 #define INTERP_DEPTH 4
-
-#define ET_EXEC 2
-#define ET_DYN 3
-#define EM_X86_64 62
-#define PT_LOAD 1
-#define PT_INTERP 3
-#define PT_GNU_STACK 0x6474e551u
-#define PF_X 1u
-#define PF_W 2u
-#define PF_R 4u
-
-struct elf64_ehdr {
-    u8 ident[16];
-    u16 type, machine;
-    u32 version;
-    u64 entry, phoff, shoff;
-    u32 flags;
-    u16 ehsize, phentsize, phnum, shentsize, shnum, shstrndx;
-};
-struct elf64_phdr {
-    u32 type, flags;
-    u64 offset, vaddr, paddr, filesz, memsz, align;
-};
 
 struct elf {
     struct file *file;
@@ -263,11 +241,11 @@ static int stack_setup(struct mm *mm, const struct elf *prog, u64 interp_base, c
         AT_BASE,         interp_base,
         AT_FLAGS,        0,
         AT_ENTRY,        prog->bias + prog->eh.entry,
-        AT_UID,          cred->uid,
-        AT_EUID,         cred->euid,
-        AT_GID,          cred->gid,
-        AT_EGID,         cred->egid,
-        AT_SECURE,       cred->uid != cred->euid || cred->gid != cred->egid,
+        AT_UID,          cred->user.real,
+        AT_EUID,         cred->user.effective,
+        AT_GID,          cred->group.real,
+        AT_EGID,         cred->group.effective,
+        AT_SECURE,       cred->user.real != cred->user.effective || cred->group.real != cred->group.effective,
         AT_RANDOM,       at_random,
         AT_EXECFN,       execfn,
         AT_PLATFORM,     platform,

@@ -151,7 +151,7 @@ struct siginfo siginfo_user(int sig, int code)
 {
     struct siginfo info = {.si_signo = sig, .si_code = code};
     info.chld.pid = current->process->pid;
-    info.chld.uid = current->process->cred.uid;
+    info.chld.uid = current->process->cred.user.real;
     return info;
 }
 
@@ -159,8 +159,9 @@ bool signal_may_send(const struct process *p, int sig)
 {
     const struct cred *from = &current->process->cred, *to = &p->cred;
 
-    return cred_capable(from) || from->euid == to->uid || from->euid == to->suid || from->uid == to->uid ||
-           from->uid == to->suid || (sig == SIGCONT && current->process->sid == p->sid);
+    return cred_capable(from) || from->user.effective == to->user.real || from->user.effective == to->user.saved ||
+           from->user.real == to->user.real || from->user.real == to->user.saved ||
+           (sig == SIGCONT && current->process->sid == p->sid);
 }
 
 static int send_process(struct process *p, int sig, const struct siginfo *info)
