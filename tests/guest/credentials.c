@@ -95,6 +95,8 @@ static void files_as_user(void)
     FAILS(fchown(fd, 1001, -1), EPERM);
     CHECK(fchmod(fd, 0600) == 0 && close(fd) == 0 && unlink("/tmp/mine") == 0);
     FAILS(open("/proc/self/environ", O_RDONLY), EACCES); /* until execve */
+    FAILS(mknod("/tmp/null", S_IFCHR | 0666, 0x103), EPERM);
+    CHECK(mknod("/tmp/fifo", S_IFIFO | 0600, 0) == 0 && unlink("/tmp/fifo") == 0);
 }
 
 static pid_t root_pid;

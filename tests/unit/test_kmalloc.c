@@ -150,6 +150,43 @@ static void krealloc_keeps_contents_and_zeroes_the_rest(void **state)
     kfree(p);
 }
 
+static u64 unused_bytes;
+
+static void unused_is_zero(u64 addr, u64 len)
+{
+    assert_true(addr % PAGE_SIZE == 0 && len % PAGE_SIZE == 0 && len >= 16 * PAGE_SIZE);
+    assert_true(is_zero((const void *)addr, len));
+    madvise((void *)addr, len, MADV_DONTNEED); /* as the machine does */
+    unused_bytes += len;
+}
+
+/* What is given back is in use by nobody, and can be used afterwards. */
+static void what_is_unused_can_be_given_back(void **state)
+{
+    enum { N = 200 };
+    static u8 *p[N];
+
+    for (int i = 0; i < N; i++) {
+        p[i] = kmalloc((size_t)i * 40 + 1);
+        memset(p[i], i + 1, (size_t)i * 40 + 1);
+    }
+    for (int i = 0; i < N; i += 3) {
+        kfree(p[i]);
+        p[i] = NULL;
+    }
+    unused_bytes = 0;
+    kmalloc_unused(unused_is_zero);
+    assert_true(unused_bytes >= sizeof(used_map) / 2); /* the tables alone */
+    for (int i = 0; i < N; i++)
+        for (size_t k = 0; p[i] && k < (size_t)i * 40 + 1; k++)
+            assert_int_equal(p[i][k], (u8)(i + 1));
+    u8 *q = kmalloc(300000);
+    assert_true(q && is_zero(q, 300000));
+    kfree(q);
+    for (int i = 0; i < N; i++)
+        kfree(p[i]);
+}
+
 /* Thousands of blocks that come and go keep their contents, each its own; nothing is lost at the end. */
 static void random_use_never_overlaps(void **state)
 {
@@ -264,6 +301,7 @@ int main(void)
         cmocka_unit_test(free_runs_join_and_the_lowest_is_used_first),
         cmocka_unit_test(runs_larger_than_a_step_of_growth),
         cmocka_unit_test(krealloc_keeps_contents_and_zeroes_the_rest),
+        cmocka_unit_test(what_is_unused_can_be_given_back),
         cmocka_unit_test(random_use_never_overlaps),
         cmocka_unit_test(no_memory_is_null_and_passes),
         cmocka_unit_test(misuse_is_noticed),

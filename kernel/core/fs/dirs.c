@@ -181,7 +181,10 @@ static s64 mknod_at(int dirfd, u64 user_name, mode_t mode, u64 rdev)
     case S_IFIFO:
     case S_IFSOCK: rdev = 0; break;
     case S_IFCHR:
-    case S_IFBLK: break;
+    case S_IFBLK:
+        if (!cred_capable(&current->process->cred))
+            return -EPERM;
+        break;
     case S_IFDIR: return -EPERM;
     default: return -EINVAL;
     }

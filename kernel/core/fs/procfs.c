@@ -803,33 +803,34 @@ static int cpuinfo_show(struct seq *s, const struct pseudo_ref *ref)
         seven1 = cpuid(7, 1);
     if (max_leaf.a >= 13)
         xsave = cpuid(13, 1);
+    const struct {
+        u32 bits;
+        const char *names;
+    } flags[] = {
+        {id.d, "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi "
+               "mmx fxsr sse sse2 ss ht tm - pbe"},
+        {ext1.d, "- - - - - - - - - - - syscall - - - - - - - - nx - mmxext - - fxsr_opt pdpe1gb rdtscp - lm "
+                 "3dnowext 3dnow"},
+        {id.c, "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid - fma cx16 xtpr pdcm - pcid dca "
+               "sse4_1 sse4_2 x2apic movbe popcnt - aes xsave - avx f16c rdrand hypervisor"},
+        {ext1.c, "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw"},
+        {seven.b, "fsgsbase - - bmi1 hle avx2 - smep bmi2 erms invpcid rtm - - mpx - avx512f avx512dq rdseed adx "
+                  "smap avx512ifma - clflushopt clwb - avx512pf avx512er avx512cd sha_ni avx512bw avx512vl"},
+        {xsave.a, "xsaveopt xsavec xgetbv1 xsaves"},
+        {seven1.a, "- - - - avx_vnni avx512_bf16"},
+        {seven.c, "- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg "
+                  "tme avx512_vpopcntdq - la57 - - - - - rdpid - bus_lock_detect cldemote - movdiri movdir64b enqcmd"},
+        {seven.d, "- - avx512_4vnniw avx512_4fmaps fsrm - - - avx512_vp2intersect - - - - - serialize - tsxldtrk - "
+                  "pconfig - ibt - amx_bf16 avx512_fp16 amx_tile amx_int8"},
+    };
     for (u32 i = 0; i < cpu_count(); i++) {
         seq_printf(s, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\nmodel name\t: %s\n", i,
                    vendor, family, model, brand[0] ? (const char *)brand : "unknown");
         seq_printf(s, "stepping\t: %u\nphysical id\t: 0\nsiblings\t: %u\ncore id\t\t: %u\ncpu cores\t: %u\n", id.a & 15,
                    cpu_count(), i, cpu_count());
         seq_printf(s, "fpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:", max_leaf.a);
-        cpu_flags(s, id.d,
-                  "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi "
-                  "mmx fxsr sse sse2 ss ht tm - pbe");
-        cpu_flags(s, ext1.d,
-                  "- - - - - - - - - - - syscall - - - - - - - - nx - mmxext - - fxsr_opt pdpe1gb rdtscp - lm "
-                  "3dnowext 3dnow");
-        cpu_flags(s, id.c,
-                  "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid - fma cx16 xtpr pdcm - pcid dca "
-                  "sse4_1 sse4_2 x2apic movbe popcnt - aes xsave - avx f16c rdrand hypervisor");
-        cpu_flags(s, ext1.c, "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw");
-        cpu_flags(s, seven.b,
-                  "fsgsbase - - bmi1 hle avx2 - smep bmi2 erms invpcid rtm - - mpx - avx512f avx512dq rdseed adx "
-                  "smap avx512ifma - clflushopt clwb - avx512pf avx512er avx512cd sha_ni avx512bw avx512vl");
-        cpu_flags(s, xsave.a, "xsaveopt xsavec xgetbv1 xsaves");
-        cpu_flags(s, seven1.a, "- - - - avx_vnni avx512_bf16");
-        cpu_flags(s, seven.c,
-                  "- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg "
-                  "tme avx512_vpopcntdq - la57 - - - - - rdpid - bus_lock_detect cldemote - movdiri movdir64b enqcmd");
-        cpu_flags(s, seven.d,
-                  "- - avx512_4vnniw avx512_4fmaps fsrm - - - avx512_vp2intersect - - - - - serialize - tsxldtrk - "
-                  "pconfig - ibt - amx_bf16 avx512_fp16 amx_tile amx_int8");
+        for (u32 k = 0; k < ARRAY_SIZE(flags); k++)
+            cpu_flags(s, flags[k].bits, flags[k].names);
         seq_printf(s,
                    "\nbugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: %u\ncache_alignment\t: %u\n"
                    "address sizes\t: 48 bits physical, 48 bits virtual\npower management:\n\n",
