@@ -36,8 +36,8 @@
 #define THAW_HEAP_END 0x0000701000000000ull
 #define THAW_IMAGE_ADDR 0x0000701000000000ull /* the root image, read-only */
 #define THAW_WINDOW_END 0x0000710000000000ull
-#define THAW_HOST_END \
-    0x00007ffffffff000ull /* of what the host gives a process; above the window only its vDSO is left */
+/* What the host gives a process ends here; above the window only the host's vDSO is left. */
+#define THAW_HOST_END 0x00007ffffffff000ull
 
 /* ---- the kvm machine: the same addresses, by its own page tables, and memory of its own below them ---- */
 
