@@ -14,12 +14,13 @@ test-images: $(PROGRAMS_IMAGE)
 
 # numpy's own tests: minutes. The same packages on the host, for the native run.
 NUMPY_IMAGE := $(BUILD)/images/numpy.erofs
-NUMPY_PACKAGES := python3-numpy python3-pytest python3-hypothesis python3-typing-extensions python3-distutils
+NUMPY_PACKAGES := python3-numpy python3-pytest python3-hypothesis python3-typing-extensions python3-distutils \
+	python3-setuptools python3-dev
 
 $(NUMPY_IMAGE): tests/programs.mk monitor/image_packages.sh | $(BUILD)/thaw
 	@mkdir -p $(@D)
 	THAW_PACKAGE_CACHE=$(abspath $(BUILD)/packages) $(BUILD)/thaw image build \
-		--packages $(subst $(space),$(comma),$(NUMPY_PACKAGES) dash coreutils) $(abspath $@)
+		--packages $(subst $(space),$(comma),$(NUMPY_PACKAGES) gcc dash coreutils) $(abspath $@)
 
 conformance-numpy: deps
 	@scripts/install-deps.sh $(NUMPY_PACKAGES)

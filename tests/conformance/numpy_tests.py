@@ -4,8 +4,8 @@
 
     numpy_tests.py THAW IMAGE
 
-Both are Debian's numpy; natively that of this host (packages python3-numpy, python3-pytest, python3-hypothesis,
-python3-typing-extensions, python3-distutils). What counts is a test that passes natively and not here.
+Both are Debian's numpy; natively that of this host (the packages of NUMPY_PACKAGES in tests/programs.mk). What counts is a test
+that passes natively and not here.
 """
 import os
 import re
@@ -24,10 +24,12 @@ def run(name, command, env):
     began = time.monotonic()
     p = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=env, text=True)
     lines = []
+    shown = None
     for line in p.stdout:
         lines.append(line.rstrip("\n"))
         percent = re.search(r"\[ *(\d+)%\]$", lines[-1])
-        if percent:
+        if percent and percent[1] != shown:
+            shown = percent[1]
             print(f"\r{name}: {percent[1]} %", end="", flush=True)
     status = p.wait()
     bad = {m[2] for m in (re.match(r"(FAILED|ERROR) (\S+)", line) for line in lines) if m}
