@@ -102,6 +102,9 @@ void thread_resume_first(void);
 /* The thread of slot, NULL: it is free. */
 struct thread_info *thread_of_slot(u32 slot);
 
+/* The host signals of mask are blocked, all others not. */
+void signals_block(u64 mask);
+
 /* ---- share.c ---- */
 extern bool memory_shared; /* the kernel's memory is that of THAW_FD_MEMORY, common to all host processes */
 extern s32 notify_fd;      /* what seccomp(2) gave: the monitor decides with it about new processes */

@@ -159,7 +159,7 @@ int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
 /* A new host process; the monitor has been asked for its leave by the host's kernel. */
 static void space_report(const struct space *s) { monitor_tell(THAW_CALL_PROCESS, (u64)s->host_pid, 0); }
 
-static void signals_block(u64 mask) { host_syscall(HOST_rt_sigprocmask, 2 /* SIG_SETMASK */, (u64)&mask, 0, 8, 0, 0); }
+void signals_block(u64 mask) { host_syscall(HOST_rt_sigprocmask, 2 /* SIG_SETMASK */, (u64)&mask, 0, 8, 0, 0); }
 
 /*
  * A new process has its maker's signal stack, which is the maker's kernel stack: no signal may come to it before it has
@@ -356,8 +356,8 @@ void machine_kick(struct task *t)
     if (!ti)
         return;
     __atomic_add_fetch(&ti->wake, 1, __ATOMIC_SEQ_CST);
-    __atomic_store_n(&ti->kicked, 1, __ATOMIC_SEQ_CST);
-    if (ti == thread_info() || !ti->host_tid)
+    /* Kicked already: a signal is on its way, or the thread looks before it sleeps or leaves the kernel. */
+    if (__atomic_exchange_n(&ti->kicked, 1, __ATOMIC_SEQ_CST) || ti == thread_info() || !ti->host_tid)
         return;
     /* Unless it is known to sleep by a host signal: it may be in user mode, or in any of the host's calls. The filter
      * lets only the first host process be signalled; to the others the monitor does it, who knows which are ours. */

@@ -191,7 +191,10 @@ static void trap_fault(int sig, struct host_siginfo *si, struct host_ucontext *u
     trap_leave(ti, &regs, uc);
 }
 
-/* Kicks, the timer, and signals from outside. */
+/*
+ * Kicks, the timer, and signals from outside; while it runs all of them are blocked. In the kernel it only notes them:
+ * however fast they come, one frame of theirs is on the stack.
+ */
 static void trap_async(int sig, struct host_siginfo *si, struct host_ucontext *uc)
 {
     struct thread_info *ti = thread_info();
@@ -203,6 +206,8 @@ static void trap_async(int sig, struct host_siginfo *si, struct host_ucontext *u
     if (sig != HOST_SIG_KICK)
         __atomic_fetch_or(&outside_signals, sigmask(sig), __ATOMIC_SEQ_CST);
     if (!in_kernel_text(uc->rip)) {
+        /* From here on this is as any entry from user mode: it may sleep, and be kicked. */
+        signals_block(0);
         trap_enter(ti, &regs, uc);
         trap_leave(ti, &regs, uc);
         return;
@@ -240,21 +245,20 @@ void thread_begin(struct host_ucontext *uc)
     trap_leave(ti, &regs, uc);
 }
 
-typedef void (*trap_handler)(int sig, struct host_siginfo *si, struct host_ucontext *uc);
-
 void trap_init(void)
 {
-    static const struct {
-        u8 sig;
-        trap_handler fn;
-    } traps[] = {
-        {SIGSYS, trap_sigsys},  {SIGSEGV, trap_fault}, {SIGBUS, trap_fault},        {SIGFPE, trap_fault},
-        {SIGILL, trap_fault},   {SIGTRAP, trap_fault}, {HOST_SIG_KICK, trap_async}, {SIGALRM, trap_async},
-        {SIGINT, trap_async},   {SIGTERM, trap_async}, {SIGHUP, trap_async},        {SIGQUIT, trap_async},
-        {SIGWINCH, trap_async}, {SIGUSR1, trap_async}, {SIGUSR2, trap_async},       {SIGPIPE, NULL},
-    };
-    for (size_t i = 0; i < ARRAY_SIZE(traps); i++)
-        trap_signal(traps[i].sig, traps[i].fn ? (void *)traps[i].fn : (void *)1 /* SIG_IGN: EPIPE tells us */, 0);
+    static const u8 faults[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+    static const u8 async[] = {HOST_SIG_KICK, SIGALRM, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGUSR1, SIGUSR2};
+    u64 mask = 0;
+
+    trap_signal(SIGSYS, trap_sigsys, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(faults); i++)
+        trap_signal(faults[i], trap_fault, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(async); i++)
+        mask |= sigmask(async[i]);
+    for (size_t i = 0; i < ARRAY_SIZE(async); i++)
+        trap_signal(async[i], trap_async, mask);
+    trap_signal(SIGPIPE, (void *)1 /* SIG_IGN: EPIPE tells us */, 0);
     trap_signal(SIGCHLD, (void *)1 /* SIG_IGN: no host process is waited for */, 0);
     trap_signal(HOST_SIG_PARK, park_handler, ~0ull);
 }

@@ -8,11 +8,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define SECONDS 2
 #define PATIENCE 45
+#define CHILDREN 60
 
 static volatile int stop;
 static _Atomic long hits, waits;
@@ -79,6 +81,28 @@ static void *computer(void *arg)
     return NULL;
 }
 
+/* Children under signals from their first instruction on. */
+static void children(void)
+{
+    time_t begin = time(NULL);
+    for (int i = 0; i < CHILDREN && time(NULL) < begin + PATIENCE; i++) {
+        int status = -1, r;
+        pid_t pid = fork();
+        CHECK(pid >= 0);
+        if (!pid) {
+            for (int k = 0; k < 200; k++)
+                getppid();
+            _exit(7);
+        }
+        do {
+            for (int k = 0; k < 50; k++)
+                CHECK(kill(pid, SIGUSR1) == 0);
+            r = waitpid(pid, &status, WNOHANG);
+        } while (r == 0);
+        CHECK(r == pid && WIFEXITED(status) && WEXITSTATUS(status) == 7);
+    }
+}
+
 int main(void)
 {
     static void *(*const work[])(void *) = {waiter, waker, reader, sleeper, computer, waiter};
@@ -114,5 +138,13 @@ int main(void)
     for (int i = 0; i < N; i++)
         CHECK(pthread_join(t[i], NULL) == 0);
     CHECK(sent > 1000 && hits > 100 && waits > 100);
+
+    int status = -1;
+    pid_t other = fork();
+    CHECK(other >= 0);
+    children();
+    if (!other)
+        _exit(0);
+    CHECK(waitpid(other, &status, 0) == other && status == 0);
     return success();
 }
