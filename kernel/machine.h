@@ -181,6 +181,8 @@ void syscall_dispatch(struct pt_regs *regs);
 void int80_dispatch(struct pt_regs *regs);
 /* Signals, exit of the process: to be called on every way back to user mode. */
 void user_return(struct pt_regs *regs);
+/* After a system call: user_return() would have nothing to do, neither a signal to deliver nor a call to repeat. */
+bool user_return_plain(const struct pt_regs *regs);
 /* First code of a thread made by machine_fork(), in its own memory: returns into user mode by regs. */
 void task_begin(struct pt_regs *regs);
 /* A fault in user mode. sig and code as in siginfo; addr the address; write: the access was a write.

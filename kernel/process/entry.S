@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
+#include "direct.h"
 #include "image.h"
 
 #define HOST_rt_sigreturn 15
 #define HOST_rt_sigprocmask 14
 #define HOST_clone 56
 #define HOST_exit 60
+#define HOST_arch_prctl 158
+#define HOST_ARCH_SET_GS 0x1001
 #define HOST_futex 202
 #define TI_KICKED 8
 #define UC_RIP 168 /* in struct host_ucontext */
@@ -116,8 +119,15 @@ host_clone:
     mov $HOST_clone, %eax
     syscall
     test %rax, %rax
-    jz signal_restorer
+    jz 1f
     ret
+1:  mov %rsp, %rax /* GS base is still the maker's */
+    and $-KSTACK_SIZE, %rax
+    mov TI_GS(%rax), %rsi
+    mov $HOST_ARCH_SET_GS, %edi
+    mov $HOST_arch_prctl, %eax
+    syscall
+    jmp signal_restorer
 
 /* The first code of a process: the frame that it goes to user mode from is on top of its stack. */
     .globl process_begin

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Address spaces: the host's mmap and its kin do the work. RLIMIT_DATA, set by the monitor, is the memory limit. */
+#include "direct.h"
 #include "process.h"
 
 #include "mm.h"
@@ -28,13 +29,26 @@ int machine_unmap(struct mm *mm, u64 addr, u64 len) { return check(host_syscall(
 
 int machine_protect(struct mm *mm, u64 addr, u64 len, u32 prot)
 {
+    if (mm && mm->direct_used && prot & PROT_WRITE)
+        direct_undo(mm, addr, len);
     return check(host_syscall(HOST_mprotect, addr, len, (u64)host_prot(prot), 0, 0, 0));
 }
 
 int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len)
 {
-    return check(
-        host_syscall(HOST_mremap, old, old_len, new_len, HOST_MREMAP_MAYMOVE | HOST_MREMAP_FIXED, new_addr, 0));
+    const u64 flags = HOST_MREMAP_MAYMOVE | HOST_MREMAP_FIXED;
+
+    if (mm && mm->direct_used)
+        direct_undo(mm, old, old_len);
+    int err = check(host_syscall(HOST_mremap, old, old_len, new_len, flags, new_addr, 0));
+
+    if (err != -EFAULT || old_len != new_len)
+        return err;
+    /* More than one mapping for the host: some pages hold rewritten calls (direct.c). */
+    err = 0;
+    for (u64 i = 0; i < old_len && !err; i += PAGE_SIZE)
+        err = check(host_syscall(HOST_mremap, old + i, PAGE_SIZE, PAGE_SIZE, flags, new_addr + i, 0));
+    return err;
 }
 
 int machine_discard(struct mm *mm, u64 addr, u64 len)

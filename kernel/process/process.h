@@ -30,6 +30,14 @@ struct thread_info {
     u16 console_events[3]; /* for the next machine_block() */
     struct space *space;
     u64 tls; /* of a process's first thread that is about to begin */
+    /* Direct calls: see direct.h. */
+    u64 user_rsp;
+    u32 flags;
+    bool late; /* a call is over but for signals; late_* are its registers until it comes in once more */
+    bool gs_loaded;
+    u64 gs; /* what GS base is to be in user mode */
+    u64 late_rip, late_rax, late_orig_rax;
+    u64 user_gs; /* what the program takes it to be */
 };
 #define TI_KICKED 8
 _Static_assert(offsetof(struct thread_info, kicked) == TI_KICKED, "entry.S knows this offset");

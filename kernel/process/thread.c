@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Guest threads are host threads, each with a kernel stack in a slot of its own, a guard area below it. */
+#include "direct.h"
 #include "process.h"
 
 #include "mm.h"
@@ -65,6 +66,7 @@ void machine_thread_first(struct task *t)
     ti->task = t;
     t->machine = ti;
     space_init_first(ti);
+    direct_begin_first(ti);
 }
 
 /* After a restore the host's thread is another, and its stack is the only one there is. */
@@ -73,6 +75,7 @@ void thread_resume_first(void)
     struct thread_info *ti = thread_info();
     ti->kicked = 0;
     space_init_first(ti);
+    direct_begin_first(ti);
     memory_shared = false;
     memset(slot_taken, 0, slots_used * sizeof(slot_taken[0]));
     memset(slot_mapped, 0, sizeof(slot_mapped));
@@ -128,6 +131,9 @@ static struct thread_info *thread_make(struct task *t, const struct pt_regs *reg
         uc->flags = self->uc->flags;
     }
     ti->task = t;
+    ti->gs_loaded = true; /* entry.S does */
+    ti->user_gs = self->user_gs;
+    ti->gs = ti->user_gs ? ti->user_gs : (u64)ti;
     t->machine = ti;
     *ucp = uc;
     return ti;
@@ -148,6 +154,7 @@ int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
 
     if (!ti)
         return -EAGAIN;
+    direct_others_come(thread_info());
     ti->space = thread_info()->space;
     ti->space->threads++;
     s64 tid = host_clone(HOST_CLONE_THREAD, uc, (u32 *)&ti->host_tid, NULL, tls);
@@ -429,14 +436,9 @@ void machine_set_fsbase(u64 base)
         host_syscall(HOST_arch_prctl, HOST_ARCH_SET_FS, base, 0, 0, 0, 0);
 }
 
-u64 machine_get_gsbase(void)
-{
-    u64 base = 0;
-    host_syscall(HOST_arch_prctl, HOST_ARCH_GET_GS, (u64)&base, 0, 0, 0, 0);
-    return base;
-}
+u64 machine_get_gsbase(void) { return thread_info()->user_gs; }
 
-int machine_set_gsbase(u64 base) { return (int)host_syscall(HOST_arch_prctl, HOST_ARCH_SET_GS, base, 0, 0, 0, 0); }
+int machine_set_gsbase(u64 base) { return base == thread_info()->user_gs ? 0 : direct_set_user_gs(base); }
 
 void machine_yield(void)
 {

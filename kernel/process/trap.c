@@ -4,6 +4,7 @@
  * real-time signal a kick, the rest what the caller's terminal or the monitor sends. All run on the thread's kernel
  * stack; the outermost frame there holds the registers of user mode.
  */
+#include "direct.h"
 #include "image.h"
 #include "process.h"
 
@@ -84,12 +85,14 @@ static void trap_return(struct thread_info *ti, struct pt_regs *regs)
     } while (__atomic_load_n(&ti->kicked, __ATOMIC_SEQ_CST));
 }
 
-static void trap_enter(struct thread_info *ti, struct pt_regs *regs, struct host_ucontext *uc)
+/* True: user mode was about to come in again with a direct call that is over. */
+static bool trap_enter(struct thread_info *ti, struct pt_regs *regs, struct host_ucontext *uc)
 {
     kernel_lock();
     ti->uc = uc;
     ti->regs = regs;
     regs_load(regs, uc);
+    return direct_resume(ti, regs);
 }
 
 static void trap_leave(struct thread_info *ti, struct pt_regs *regs, struct host_ucontext *uc)
@@ -116,7 +119,10 @@ static void trap_sigsys(int sig, struct host_siginfo *si, struct host_ucontext *
 
     if (in_kernel_text(uc->rip))
         panic("the host refused the kernel's system call %d", si->sys.syscall);
-    trap_enter(ti, &regs, uc);
+    if (trap_enter(ti, &regs, uc)) {
+        trap_leave(ti, &regs, uc);
+        return;
+    }
     regs.orig_rax = regs.rax;
     if (uc->rip >= boot->vdso.start && uc->rip < boot->vdso.end) {
         /* The host's vDSO cannot read this clock by itself. Its caller, our vDSO, corrects the value. */
@@ -128,8 +134,10 @@ static void trap_sigsys(int sig, struct host_siginfo *si, struct host_ucontext *
         regs.rax = (u64)ret;
     } else if (si->sys.arch == AUDIT_ARCH_I386)
         int80_dispatch(&regs);
-    else
+    else {
+        direct_count(regs.rip, regs.rax);
         syscall_dispatch(&regs);
+    }
     trap_leave(ti, &regs, uc);
 }
 
@@ -175,7 +183,10 @@ static void trap_fault(int sig, struct host_siginfo *si, struct host_ucontext *u
         trap_kernel_fault(sig, si, uc);
         return;
     }
-    trap_enter(ti, &regs, uc);
+    if (trap_enter(ti, &regs, uc)) {
+        trap_leave(ti, &regs, uc);
+        return;
+    }
     if (sig == SIGSEGV && uc->trapno == TRAP_GP && uc->err == GP_INT80) {
         /* A host kernel without the i386 gate: the instruction faults instead of being a system call. */
         regs.rip += 2;
@@ -205,6 +216,8 @@ static void trap_async(int sig, struct host_siginfo *si, struct host_ucontext *u
         return;
     if (sig != HOST_SIG_KICK)
         __atomic_fetch_or(&outside_signals, sigmask(sig), __ATOMIC_SEQ_CST);
+    if (uc->rip == (u64)direct_exit_jump)
+        uc->rip = uc->rcx;
     if (!in_kernel_text(uc->rip)) {
         /* From here on this is as any entry from user mode: it may sleep, and be kicked. */
         signals_block(0);
@@ -217,6 +230,8 @@ static void trap_async(int sig, struct host_siginfo *si, struct host_ucontext *u
         uc->rip = (u64)host_intr_eintr;
     else if (uc->rip >= (u64)signal_restorer && uc->rip < (u64)signal_restorer_end)
         uc->rip = (u64)signal_restorer;
+    else if (uc->rip >= (u64)direct_exit && uc->rip < (u64)direct_exit_jump)
+        uc->rip = (u64)direct_exit;
 }
 
 void trap_signal(int sig, void *handler, u64 mask)
@@ -240,6 +255,7 @@ void thread_begin(struct host_ucontext *uc)
     struct pt_regs regs;
 
     machine_set_fsbase(ti->tls);
+    direct_begin(ti);
     trap_enter(ti, &regs, uc);
     task_begin(&regs);
     trap_leave(ti, &regs, uc);

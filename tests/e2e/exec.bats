@@ -30,6 +30,9 @@ guest() {
         [ "$status" -eq 139 ]
     fi
 }
+@test "hot system calls: registers, flags, threads, signals, forks, code that changes; rewritten on process" {
+    guest direct "$(machine)"
+}
 @test "a storm of signals from many threads" { guest signal_storm; }
 @test "signals: masks, queues, nesting, alternate stack, EINTR, SA_RESTART, sigwait" { guest signals; }
 @test "threads and futexes" { guest threads; }

@@ -204,6 +204,15 @@ static bool range_free(struct mm *mm, u64 addr, u64 len)
     return !v || v->start >= addr + len;
 }
 
+/* Holds something of the machine's own, which the program must leave alone. */
+static bool range_pinned(struct mm *mm, u64 addr, u64 len)
+{
+    for (u32 i = vma_index(mm, addr); i < mm->nr_vmas && mm->vmas[i].start < addr + len; i++)
+        if (mm->vmas[i].flags & VMA_PINNED)
+            return true;
+    return false;
+}
+
 /* The highest gap of len bytes below mmap_base; 0: none. */
 static u64 find_gap(struct mm *mm, u64 len)
 {
@@ -317,6 +326,8 @@ static s64 map_any(u64 addr, u64 len, u32 prot, u32 flags, struct file *file, u6
             return addr < THAW_USER_START ? -EPERM : -ENOMEM;
         if ((flags & MAP_FIXED_NOREPLACE) && !range_free(mm, addr, len))
             return -EEXIST;
+        if (range_pinned(mm, addr, len))
+            return -ENOMEM;
     } else {
         addr = page_align(addr);
         if (!addr || !range_ok(addr, len) || !range_free(mm, addr, len))
@@ -404,7 +415,7 @@ int mm_munmap(struct mm *mm, u64 addr, u64 len)
     len = page_align(len);
     if (!len || !range_ok(addr, len))
         return -EINVAL;
-    if (!vma_reserve(mm, 2))
+    if (range_pinned(mm, addr, len) || !vma_reserve(mm, 2))
         return -ENOMEM;
     vma_erase(mm, addr, addr + len);
     return machine_unmap(mm, addr, len);
@@ -424,7 +435,7 @@ int mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
     if (!len || !range_ok(addr, len))
         return -ENOMEM;
     end = addr + len;
-    if (!vma_reserve(mm, 2))
+    if (range_pinned(mm, addr, len) || !vma_reserve(mm, 2))
         return -ENOMEM;
 
     u32 i = vma_index(mm, addr);
@@ -630,6 +641,8 @@ s64 mm_mremap(u64 old, u64 old_len, u64 new_len, u32 flags, u64 new_addr)
     struct vma *v = mm_find_vma(mm, old);
     if (!v || v->start > old || v->end < old + old_len)
         return -EFAULT;
+    if ((v->flags & VMA_PINNED) || (fixed && range_ok(new_addr, new_len) && range_pinned(mm, new_addr, new_len)))
+        return -ENOMEM;
     if (v->file && !(v->flags & VMA_PAGES) && new_len > old_len)
         return -EINVAL; /* growing a file's mapping: nobody's habit, and not supported */
     if (fixed) {
@@ -702,7 +715,7 @@ int mm_madvise(u64 addr, u64 len, int advice)
         if (!v || v->start > pos)
             return -ENOMEM;
         u64 end = min(v->end, addr + len);
-        if (advice == MADV_DONTNEED && !(v->flags & VMA_SHARED)) {
+        if (advice == MADV_DONTNEED && !(v->flags & (VMA_SHARED | VMA_PINNED))) {
             if (v->file && !(v->flags & VMA_IMAGE)) {
                 /* a copy of a file: the next reader must find the file's bytes again */
                 int err = machine_protect(mm, pos, end - pos, PROT_READ | PROT_WRITE);

@@ -36,6 +36,7 @@ struct vma {
 #define VMA_STACK 16u
 #define VMA_THREAD_STACK 64u /* of MAP_STACK: VMA_LAZY in pieces of COMMIT_STACK */
 #define VMA_PAGES 32u        /* shared pages of the file itself, mapped as they are touched */
+#define VMA_PINNED 128u      /* the machine's own: the program may not unmap or change it */
 
 #define VDSO_ADDR (THAW_USER_END - (512ul << 10)) /* where execve puts it */
 
@@ -50,6 +51,7 @@ struct mm {
     u64 start_code, end_code, start_data, end_data;
     u64 total_vm; /* bytes mapped */
     u64 auxv[48];
+    u32 direct_used; /* of the machine process: bytes taken of its area for direct calls */
     void *machine;
 };
 

@@ -400,6 +400,7 @@ static int exec_elf(struct file *f, const char *path, char *const argv[], char *
     regs->eflags = 0x202;
     regs->orig_rax = (u64)-1;
     machine_set_fsbase(0);
+    machine_set_gsbase(0);
     machine_reset_fpu();
 out:
     elf_close(interp);

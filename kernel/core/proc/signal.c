@@ -795,6 +795,17 @@ static void handler_start(struct task *t, struct pt_regs *regs, int sig, const s
     signal_set_blocked(t, t->blocked | ka->mask | (ka->flags & SA_NODEFER ? 0 : sigmask(sig)));
 }
 
+bool user_return_plain(const struct pt_regs *regs)
+{
+    struct task *t = current;
+    s64 ret = (s64)regs->rax;
+
+    if (signal_pending(t) || t->restore_blocked || (ret <= -ERESTARTSYS && ret >= -ERESTART_RESTARTBLOCK))
+        return false;
+    t->takes_shared = false;
+    return true;
+}
+
 void user_return(struct pt_regs *regs)
 {
     struct task *t = current;

@@ -83,6 +83,8 @@ static s64 snapshot_check(const struct process *p)
     return 0;
 }
 
+bool snapshot_may_come(void) { return !taken && machine_boot()->flags & (THAW_BOOT_SNAPSHOT | THAW_BOOT_TRAIN); }
+
 s64 snapshot_syscall(void)
 {
     struct thaw_boot *boot = machine_boot();

@@ -9,6 +9,8 @@
  * -EALREADY: the second call; -EBUSY: a second process or thread is alive, or a file of the host is open; boot->exit.text
  * says which). */
 s64 snapshot_syscall(void);
+/* This sandbox may yet be saved: what is in its memory now would be part of the snapshot. */
+bool snapshot_may_come(void);
 
 /* For machine_snapshot(): the list of memory that the monitor is to save, in ascending order. -E2BIG: too many. */
 int snapshot_list_user(void); /* the current process's mappings, by their addresses */
