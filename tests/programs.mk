@@ -13,7 +13,7 @@ test-images: $(PROGRAMS_IMAGE)
 .PHONY: test-images
 
 # numpy's own tests: minutes. The same packages on the host, for the native run.
-NUMPY_IMAGE := $(BUILD)/images/numpy.erofs
+NUMPY_IMAGE := $(BUILD)/conformance/numpy.erofs
 NUMPY_PACKAGES := python3-numpy python3-pytest python3-hypothesis python3-typing-extensions python3-distutils \
 	python3-setuptools python3-dev
 

@@ -20,7 +20,8 @@ began=$(date +%s)
 
 # What is tested is a copy: an ordinary user may not reach the tree, and nobody rebuilds it meanwhile.
 mkdir -p "$work/bin/images" "$work/tests"
-cp "$BUILD/thaw" "$BUILD/thaw-oci" "$work/bin/" && cp -R "$BUILD/python-agent" "$work/bin/" && cp "$BUILD"/images/*.erofs "$BUILD"/images/*.json "$work/bin/images/" &&
+cp "$BUILD/thaw" "$BUILD/thaw-oci" "$work/bin/" && cp -R "$BUILD/python-agent" "$work/bin/" &&
+    cp $(ls "$BUILD"/images/python.* "$BUILD"/images/python-stock.* "$BUILD"/images/programs.* 2>/dev/null | grep -v "\.stamp$") "$work/bin/images/" &&
     cp -R tests/. "$work/tests/" && cp -R "$BUILD/tests/guest" "$BUILD/tests/tools" "$BUILD/tests/hostile" "$work/bin/" || exit 1
 mkdir -p "$work/docs" && cp docs/thaw.1 "$work/docs/" 2>/dev/null
 find "$work/tests" -name __pycache__ -exec rm -rf {} +
