@@ -33,6 +33,12 @@ TARGETS = {
     "CPU-bound work / native": 1.05,
     "private MiB per live sandbox": 4.0,
     "snapshot MiB": 16.0,
+    "1,000,000 os.getppid() / native": 2.0,
+    "fork and wait / native": 3.0,
+    "subprocess.run(/bin/true) / native": 3.0,
+    "hashing by two threads / by one": 1 / 1.7,
+    "start from a heap of 1600 MiB / of 16": 1.3,
+    "restored with numpy and pandas / native import": 0.05,
 }
 
 
@@ -214,6 +220,75 @@ class Bench:
             self.results["cpu_geometric_mean"] = mean
             self.target("CPU-bound work / native", worst, f"worst: {name}; geometric mean {mean:.3f}")
 
+    def bench_calls(self):
+        targets = {"calls_getppid": "1,000,000 os.getppid() / native", "calls_fork": "fork and wait / native",
+                   "calls_subprocess": "subprocess.run(/bin/true) / native"}  # fmt: skip
+        for script in sorted(WORKLOADS.glob("calls_*.py")):
+            rows = [row for row in self.commands(script) if row[0] in (BASELINE, COLD, RESTORED)]
+            if script.stem == "calls_subprocess":
+                # An image with a /bin/true in it.
+                image = self.image("programs")
+                rows = [(name, argv if name == BASELINE else [*argv[:2], *image, *argv[2:]]) for name, argv in rows]
+            self.say(f"\n{script.stem}")
+            self.measure(script.stem, rows, self.rounds(15, 3), 1)
+            row = self.row(script.stem, RESTORED)
+            if row and script.stem in targets:
+                self.target(targets[script.stem], row["ratio"])
+
+    def image(self, name):
+        path = self.build / "images" / f"{name}.erofs"
+        if not path.exists():
+            raise Skip(f"no image {path}: run `make test-images`")
+        return ["--image", str(path)]
+
+    def bench_threads(self):
+        script = str(WORKLOADS / "threads_hash.py")
+        thaw = [self.thaw, "run", *self.image("python-stock"), script]
+        native = [PYTHON, "-S", "-E", "-I", script]
+        rows = [("python3, 1 thread", [*native, "1"]), ("python3, 2 threads", [*native, "2"]),
+                ("thaw run, 1 thread", [*thaw, "1"]), ("thaw run, 2 threads", [*thaw, "2"])]  # fmt: skip
+        self.measure("threads_hash", rows, self.rounds(15, 3), 1)
+        one, two = (self.row("threads_hash", f"thaw run, {n}") for n in ("1 thread", "2 threads"))
+        if one and two:
+            native = [self.row("threads_hash", f"python3, {n}")["p50_ms"] for n in ("1 thread", "2 threads")]
+            detail = f"natively {native[1] / native[0]:.3f}"
+            self.target("hashing by two threads / by one", two["p50_ms"] / one["p50_ms"], detail)
+
+    def bench_heaps(self):
+        """A start that touches one MiB of what its snapshot holds, whose size should not matter."""
+        sizes, rows = (16, 160, 1600), []
+        touch = "for i in range(0, 1 << 20, 4096): data[i] += 1\nprint(data[0])"
+        for size in sizes:
+            warm = f"import builtins\nbuiltins.data = bytearray(b'x' * (1 << 20)) * {size}"
+            name = f"heap-{size}"
+            self.run([self.thaw, "snapshot", "remove", name])
+            made = self.run([self.thaw, "snapshot", "create", name, "--memory", "4G", "--warm", warm])
+            if made.returncode != 0:
+                raise Skip(f"snapshot of {size} MiB: {made.stderr.decode(errors='replace').strip()[-300:]}")
+            rows.append((f"{size} MiB", [self.thaw, "run", "--snapshot", name, "--memory", "4G", "-c", touch]))
+        try:
+            self.measure("heaps", rows, self.rounds(100, 10), 3)
+            self.target("start from a heap of 1600 MiB / of 16", self.row("heaps", "1600 MiB")["ratio"])
+        finally:
+            for size in sizes:
+                self.run([self.thaw, "snapshot", "remove", f"heap-{size}"])
+
+    def bench_numpy(self):
+        image = self.build / "bench" / "numpy.erofs"
+        if not image.exists():
+            raise Skip("its image is missing: `make bench-numpy` makes it and measures")
+        script = str(WORKLOADS / "warm_numpy.py")
+        made = self.run([self.thaw, "snapshot", "create", "bench-numpy", "--image", str(image), "--memory", "1G",
+                         "--warm", "import numpy, pandas", "--train", script])  # fmt: skip
+        if made.returncode != 0:
+            raise Skip(f"snapshot: {made.stderr.decode(errors='replace').strip()[-300:]}")
+        rows = [("python3 -I", [PYTHON, "-I", "-B", script]),
+                ("thaw run, restored", [self.thaw, "run", "--snapshot", "bench-numpy", "--memory", "1G", script])]  # fmt: skip
+        self.measure("warm_numpy", rows, self.rounds(30, 5), 2)
+        row = self.row("warm_numpy", "thaw run, restored")
+        if row:
+            self.target("restored with numpy and pandas / native import", row["ratio"], f"p50 {row['p50_ms']:.1f} ms")
+
     def phases(self, script, runs):
         """Where a restored start's time goes, by its own account: medians of --stats."""
         path = self.scratch / "stats.json"
@@ -335,6 +410,10 @@ class Bench:
             "cpu": ("cpu: loops, calls, floats, objects, library code", self.bench_cpu),
             "memory": ("memory of sandboxes alive at once", self.bench_memory),
             "size": ("sizes", self.bench_size),
+            "calls": ("calls: system calls, files, processes", self.bench_calls),
+            "threads": ("threads: hashing by one and by two", self.bench_threads),
+            "heaps": ("heaps: a start from a snapshot of 16, 160 and 1,600 MiB", self.bench_heaps),
+            "numpy": ("numpy: restored after its import, and used", self.bench_numpy),
         }
         self.results.update(about())
         self.results["quick"] = self.options.quick
@@ -344,7 +423,8 @@ class Bench:
                  f"commit {self.results['commit']}, load {machine['load_at_start']}")
         failed = False
         for name, (title, bench) in benches.items():
-            if self.options.only and name not in self.options.only:
+            # numpy's image is large, and made only when asked for.
+            if name not in (self.options.only or benches) or (name == "numpy" and not self.options.only):
                 continue
             self.say(f"\n{title}")
             try:
@@ -507,7 +587,8 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few runs")
     parser.add_argument("--runs", type=int, help="runs of each row")
     parser.add_argument("--only", action="append", metavar="ROW",
-                        choices=["hello", "program", "json", "cpu", "memory", "size"], help="may be given repeatedly")
+                        choices=["hello", "program", "json", "cpu", "memory", "size", "calls", "threads", "heaps", "numpy"],
+                        help="may be given repeatedly")
     parser.add_argument("--update", action="store_true",
                         help="measure nothing: write the figures of the last run to docs/benchmarks.md")
     options = parser.parse_args()

@@ -114,6 +114,9 @@ struct thaw_creation {
     /* NULL-terminated: a program of the image that makes the snapshot call by itself (docs/abi.md). NULL: the image's
      * Python, which does right after its initialisation, or behind the warm code. */
     const char *const *argv;
+    /* Python source of a typical program, or NULL. It is run once, restored, with no arguments, no input and its output
+     * thrown away: what it writes to will lie in huge pages, at most 24 (48 MiB), of each sandbox's own. */
+    const char *train;
 };
 
 /*

@@ -121,7 +121,7 @@ struct thaw_region {
 #define THAW_REGION_HUGE 5u     /* as ZERO, of THAW_HUGE_SIZE and so aligned: a huge page if there is one */
 #define THAW_REGION_COPY 6u     /* contents are in the snapshot: read into the HUGE region before it */
 #define THAW_HUGE_SIZE (2u << 20)
-#define THAW_HUGE_MAX 2u /* each is private memory of the sandbox */
+#define THAW_HUGE_MAX 24u /* each is private memory of the sandbox */
 #define THAW_REGION_MAX 4096u
 
 /* What the kernel counts; read by the monitor after the sandbox has ended. */

@@ -17,6 +17,7 @@
 
 static const char help[] =
     "Usage: thaw snapshot create NAME [--image IMAGE] [--machine MACHINE] [--memory SIZE] [--warm CODE|FILE]\n"
+    "                            [--train CODE|FILE]\n"
     "       thaw snapshot create NAME --image IMAGE [--machine MACHINE] [--memory SIZE] -- PROGRAM [ARG...]\n"
     "       thaw snapshot list\n"
     "       thaw snapshot inspect NAME [--map]   what it belongs to; its memory map\n"
@@ -26,6 +27,9 @@ static const char help[] =
     "create boots the image's Python, runs the warm code, if any, and takes the snapshot behind it; or it runs a "
     "PROGRAM\n"
     "that asks for the snapshot by itself (docs/abi.md), for `thaw exec --snapshot NAME`.\n"
+    "--train names a typical program: it is run once, and what it writes to will be fast to write to, at the price "
+    "of\n"
+    "more memory for each sandbox (at most 48 MiB).\n"
     "`thaw run` makes its snapshots by itself; these are those that you name, for `thaw run --snapshot NAME`. NAME "
     "may\n"
     "be a path. inspect, verify and remove also take the names of automatic ones, as list prints them.\n";
@@ -36,7 +40,7 @@ static int wrong_use(const char *what, struct thaw_error *err)
 }
 
 /* The contents of a file of that name, or else the text itself: malloc'ed. */
-static char *warm_read(const char *text, struct thaw_error *err)
+static char *code_read(const char *option, const char *text, struct thaw_error *err)
 {
     struct stat st;
     FILE *f = stat(text, &st) == 0 && S_ISREG(st.st_mode) ? fopen(text, "re") : NULL;
@@ -53,8 +57,8 @@ static char *warm_read(const char *text, struct thaw_error *err)
     if (code)
         n = fread(code, 1, THAW_REQUEST_MAX - 1, f);
     if (!code || ferror(f) || !feof(f) || memchr(code, 0, n)) {
-        thaw_error_set(err, THAW_STATUS_FAILED, EINVAL,
-                       "--warm: %s cannot be read, is larger than 1 MiB, or is no source", text);
+        thaw_error_set(err, THAW_STATUS_FAILED, EINVAL, "%s: %s cannot be read, is larger than 1 MiB, or is no source",
+                       option, text);
         free(code);
         code = NULL;
     } else {
@@ -66,35 +70,41 @@ static char *warm_read(const char *text, struct thaw_error *err)
 
 static int snapshot_create_command(struct thaw_store *store, char **argv, struct thaw_error *err)
 {
-    const char *image_name = "python", *memory_text = NULL, *machine_name = "auto", *warm_text = NULL;
+    const char *image_name = "python", *memory_text = NULL, *machine_name = "auto", *warm_text = NULL,
+               *train_text = NULL;
     const struct command_option options[] = {{"--image", &image_name, NULL},
                                              {"--memory", &memory_text, NULL},
                                              {"--machine", &machine_name, NULL},
-                                             {"--warm", &warm_text, NULL}};
+                                             {"--warm", &warm_text, NULL},
+                                             {"--train", &train_text, NULL}};
     struct thaw_creation creation = {.size = sizeof creation};
     struct thaw_image *image;
-    char *warm = NULL;
-    int n = command_options(argv, options, 4, "snapshot", err), ret;
+    char *warm = NULL, *train = NULL;
+    int n = command_options(argv, options, sizeof options / sizeof *options, "snapshot", err), ret = -1;
 
     if (n < 0)
         return -1;
-    if (n < 1 || (n > 1 && warm_text))
-        return wrong_use("`thaw snapshot create` wants one NAME, and --warm or a PROGRAM", err);
+    if (n < 1 || (n > 1 && (warm_text || train_text)))
+        return wrong_use("`thaw snapshot create` wants one NAME, and --warm and --train or a PROGRAM", err);
     if (memory_text && !size_parse(memory_text, &creation.memory))
         return wrong_use("--memory is not a size", err);
     if (!machine_parse(machine_name, &creation.machine))
         return wrong_use("--machine is not auto, process or kvm", err);
     if (n > 1)
         creation.argv = (const char *const *)argv + 2;
-    if (warm_text && !(warm = warm_read(warm_text, err)))
-        return -1;
+    if ((warm_text && !(warm = code_read("--warm", warm_text, err))) ||
+        (train_text && !(train = code_read("--train", train_text, err))))
+        goto out;
     creation.warm = warm;
+    creation.train = train;
     ret = thaw_image_open(store, image_name, &image, err);
     if (ret == 0) {
         ret = thaw_snapshot_create(store, image, argv[1], &creation, err);
         thaw_image_close(image);
     }
+out:
     free(warm);
+    free(train);
     return ret;
 }
 

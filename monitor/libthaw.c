@@ -49,6 +49,7 @@ struct thaw_sandbox {
     struct thaw_error failure; /* why it was stopped, if broken */
     struct thaw_status status;
     char refusal[256]; /* why its kernel refused the snapshot */
+    char unmade[256];  /* why the monitor did not make it */
     struct thaw_statistics statistics;
 };
 
@@ -472,7 +473,8 @@ static int start_check(const struct thaw_start *start, struct thaw_error *err)
 }
 
 static int sandbox_start(struct thaw_store *store, const struct thaw_start *start, const char *snapshot_to,
-                         struct spawned *spawned, struct thaw_sandbox **res, struct thaw_error *err)
+                         const char *training, struct spawned *spawned, struct thaw_sandbox **res,
+                         struct thaw_error *err)
 {
     struct request_mount mounts[THAW_SHARE_MAX];
     int far[3] = {-1, -1, -1};
@@ -507,6 +509,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         .strace = start->flags & THAW_START_STRACE,
         .harden = start->flags & THAW_START_HARDEN,
         .exec = start->flags & THAW_START_EXEC,
+        .training = training,
         .spawned = spawned,
     };
     if (start->mode == THAW_MODE_FROM) {
@@ -571,13 +574,13 @@ bad:
 int thaw_sandbox_start(struct thaw_store *store, const struct thaw_start *start, struct thaw_sandbox **sandbox,
                        struct thaw_error *err)
 {
-    return sandbox_start(store, start, NULL, NULL, sandbox, err);
+    return sandbox_start(store, start, NULL, NULL, NULL, sandbox, err);
 }
 
 int sandbox_start_spawned(struct thaw_store *store, const struct thaw_start *start, struct spawned *spawned,
                           struct thaw_sandbox **sandbox, struct thaw_error *err)
 {
-    return sandbox_start(store, start, NULL, spawned, sandbox, err);
+    return sandbox_start(store, start, NULL, NULL, spawned, sandbox, err);
 }
 
 /* ---- the end ---- */
@@ -831,6 +834,7 @@ static int sandbox_events(struct thaw_sandbox *s, bool process, bool control, bo
             }
             s->control_gone = true; /* its end is at hand */
         } else if (err->text[0]) {
+            snprintf(s->unmade, sizeof s->unmade, "%.*s", (int)sizeof s->unmade - 1, err->text);
             notice(s, err->text);
         }
         return 0;
@@ -1041,6 +1045,8 @@ static int snapshot_not_made(const struct thaw_sandbox *s, const char *path, con
         len--;
     if (s->refusal[0])
         return thaw_error_set(err, THAW_STATUS_FAILED, EBUSY, "no snapshot %s was made: %s", path, s->refusal);
+    if (s->unmade[0])
+        return thaw_error_set(err, THAW_STATUS_FAILED, EIO, "no snapshot %s was made: %s", path, s->unmade);
     if (len > 0) {
         char text[300];
         int from = len, lines = 0;
@@ -1098,7 +1104,7 @@ int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *imag
         strcat(warm, creation->warm);
         env[0] = warm;
     }
-    ret = sandbox_start(store, &start, path, NULL, &s, err);
+    ret = sandbox_start(store, &start, path, creation ? creation->train : NULL, NULL, &s, err);
     free(warm);
     if (ret < 0)
         return -1;

@@ -38,6 +38,7 @@ struct sandbox_config {
     const struct snapshot *restore; /* NULL: cold boot */
     const struct cpuid *cpuid;      /* kvm: the processor that the guest is to see */
     const struct snapshot_key *key; /* what a snapshot made by this start will be good for; with snapshot_to */
+    const char *training;           /* Python source that its training run executes; NULL: a hello */
     const char *snapshot_to;        /* cold boot: path to write the snapshot to, if the guest asks; or NULL */
     struct spawned *spawned;        /* NULL, or a process that the start may take for its own; its pid is 0 then */
     bool strace, harden, train;

@@ -33,8 +33,12 @@
 #define HOT_GAP 1u
 #define HOT_READ_GAP 4u
 #define TRAINING_SECONDS 20
-/* A huge page is worth its copy from so many pages written on. */
+/* A huge page is worth its copy from so many pages written on. Each is memory of the sandbox's own, so there are few,
+ * unless somebody has said what the sandboxes are to be good at. */
 #define HUGE_WORTH 32u
+#define HUGE_COUNT 2u
+#define HUGE_WORTH_GIVEN 16u
+#define HUGE_COUNT_GIVEN THAW_HUGE_MAX
 
 struct take {
     int fd;
@@ -60,7 +64,8 @@ struct trained {
     struct take *take;
     bool done;
     uint64_t bias; /* as that of struct take, of the training run's process */
-    uint64_t at;   /* the huge page that is being counted, and its pages written */
+    uint32_t huge_max, huge_worth;
+    uint64_t at; /* the huge page that is being counted, and its pages written */
     uint32_t pages;
     struct {
         uint64_t at;
@@ -340,10 +345,10 @@ static void trained_count(struct trained *t, uint64_t addr)
 
     t->pages = at == t->at ? t->pages + 1 : 1;
     t->at = at;
-    if (t->pages < HUGE_WORTH)
+    if (t->pages < t->huge_worth)
         return;
     uint32_t least = 0;
-    for (uint32_t i = 0; i < THAW_HUGE_MAX; i++) {
+    for (uint32_t i = 0; i < t->huge_max; i++) {
         if (t->best[i].pages && t->best[i].at == at) {
             t->best[i].pages = t->pages;
             return;
@@ -400,7 +405,7 @@ static void trained_region(struct take *t, int pagemap, const struct thaw_region
 /* The trained huge pages, in order of address. */
 static void huge_choose(struct take *t, const struct trained *trained)
 {
-    for (uint32_t i = 0; i < THAW_HUGE_MAX; i++) {
+    for (uint32_t i = 0; i < trained->huge_max; i++) {
         if (!trained->best[i].pages)
             continue;
         uint32_t n = t->huge_count++;
@@ -453,12 +458,12 @@ int64_t snapshot_trained(struct sandbox *sb, const struct thaw_call *call)
 
 static int take_train(struct take *t, const struct sandbox *parent, struct thaw_error *err)
 {
-    static const char program[] = "import sys\n"
-                                  "def greet(who):\n"
-                                  "    print(f'hello {who}', len(sys.argv))\n"
-                                  "for word in 'one two'.split():\n"
-                                  "    greet(word)\n"
-                                  "print({i: str(i) for i in range(3)}, [1.5, None])\n";
+    static const char hello[] = "import sys\n"
+                                "def greet(who):\n"
+                                "    print(f'hello {who}', len(sys.argv))\n"
+                                "for word in 'one two'.split():\n"
+                                "    greet(word)\n"
+                                "print({i: str(i) for i in range(3)}, [1.5, None])\n";
     static const char *const argv[] = {"python3", "/train/train.py", NULL};
     static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/root", "LANG=C.UTF-8",
                                       "THAW_SNAPSHOT=1", NULL};
@@ -472,7 +477,10 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
                             .regions = t->out,
                             .region_count = t->out_count};
     struct sandbox_config config = *parent->config;
-    struct trained trained = {.take = t};
+    const char *program = config.training ? config.training : hello;
+    struct trained trained = {.take = t,
+                              .huge_max = config.training ? HUGE_COUNT_GIVEN : HUGE_COUNT,
+                              .huge_worth = config.training ? HUGE_WORTH_GIVEN : HUGE_WORTH};
     struct sandbox sb;
     int status;
     char path[64];
@@ -484,7 +492,7 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
     int ret = -1;
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", script);
-    if (null < 0 || script < 0 || !shares || write(script, program, sizeof(program) - 1) != sizeof(program) - 1) {
+    if (null < 0 || script < 0 || !shares || write(script, program, strlen(program)) != (ssize_t)strlen(program)) {
         thaw_error_set(err, 125, errno, "cannot prepare the training run: %s", strerror(errno));
         goto out;
     }
@@ -516,6 +524,9 @@ static int take_train(struct take *t, const struct sandbox *parent, struct thaw_
         if (ex.kind == THAW_EXIT_PANIC || ex.kind == THAW_EXIT_NONE)
             ret = thaw_error_set(err, 125, 0, "the snapshot does not run: %s",
                                  ex.text[0] ? ex.text : "it ended by itself");
+        else if (config.training && (!trained.done || ex.kind != THAW_EXIT_CODE || ex.code))
+            ret = thaw_error_set(err, 125, 0, "the training program %s",
+                                 trained.done ? "failed" : "was not done in 20 seconds");
         huge_choose(t, &trained);
     }
 out:

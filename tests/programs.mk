@@ -27,3 +27,18 @@ conformance-numpy: deps
 	@$(MAKE) --no-print-directory all $(NUMPY_IMAGE)
 	@/usr/bin/python3 tests/conformance/numpy_tests.py $(BUILD)/thaw $(NUMPY_IMAGE)
 .PHONY: conformance-numpy
+
+# The rows of the bench that need numpy and pandas.
+BENCH_NUMPY_IMAGE := $(BUILD)/bench/numpy.erofs
+BENCH_NUMPY_PACKAGES := python3-numpy python3-pandas
+
+$(BENCH_NUMPY_IMAGE): tests/programs.mk monitor/image_packages.sh | $(BUILD)/thaw
+	@mkdir -p $(@D)
+	THAW_PACKAGE_CACHE=$(abspath $(BUILD)/packages) $(BUILD)/thaw image build \
+		--packages $(subst $(space),$(comma),$(BENCH_NUMPY_PACKAGES)) $(abspath $@)
+
+bench-numpy: deps
+	@scripts/install-deps.sh $(BENCH_NUMPY_PACKAGES)
+	@$(MAKE) --no-print-directory all $(BENCH_NUMPY_IMAGE)
+	@BENCH='--only numpy $(BENCH)' $(RUN_ENV) sh bench/run.sh
+.PHONY: bench-numpy

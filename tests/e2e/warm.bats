@@ -45,6 +45,21 @@ def again(): log.append("after 2")'
     done
 }
 
+@test "--train: what a typical program writes to lies in huge pages; one that fails, or is not done, makes no snapshot" {
+    warm='import builtins; builtins.rows = [[float(i), str(i)] for i in range(100000)]'
+    echo 'print(sum(r[0] for r in rows))' >job.py
+    thaw snapshot create plain --warm "$warm"
+    thaw snapshot create trained --warm "$warm" --train job.py
+    [ "$(thaw snapshot inspect --map trained | grep -c ' huge')" -gt "$(thaw snapshot inspect --map plain | grep -c ' huge')" ]
+    for name in plain trained; do
+        run thaw run --snapshot $name job.py
+        is 4999950000.0
+    done
+    run thaw snapshot create failing --train 'import sys; sys.exit(3)'
+    [ "$status" -eq 125 ]
+    is "thaw: no snapshot $HOME/.local/share/thaw/snapshots/failing.snap was made: the training program failed"
+    [ ! -e "$HOME/.local/share/thaw/snapshots/failing.snap" ]
+}
 @test "each start has its own randomness, environment and time, whatever the warm code made" {
     thaw snapshot create warm --image python-stock --warm 'import random, uuid, tempfile, os, time; random.random(); t = time.time()'
     for i in 1 2; do

@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: MIT
+import os
+
+call = os.getppid
+for _ in range(1_000_000):
+    call()
+print("done")
