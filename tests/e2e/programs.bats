@@ -96,3 +96,9 @@ done'
     [ "$status" -eq 0 ] || { echo "$output"; false; }
     [ "$(grep -c ' ok$' <<<"$output")" -eq 10 ]
 }
+
+@test "work of every kind leaves nothing behind: memory, files, inodes, tasks" {
+    run thaw run --image programs --memory 1G --timeout "$(ms 300000)" "$TESTS/e2e/leaks.py" "$((48 / ${THAW_TEST_SLOW:-1} + 6))"
+    has "nothing is left"
+    [ "$status" -eq 0 ]
+}

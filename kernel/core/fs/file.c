@@ -5,17 +5,27 @@
 
 static const struct file_operations path_fops; /* O_PATH: nothing can be done with it */
 
+static u32 nr_files;
+u32 file_count(void) { return nr_files; }
+
 static struct file *file_alloc(const struct file_operations *op, u32 flags)
 {
     struct file *f = kmalloc(sizeof(*f));
 
     if (!f)
         return NULL;
+    nr_files++;
     f->refs = 1;
     f->flags = flags;
     f->op = op;
     list_init(&f->epoll_links);
     return f;
+}
+
+static void file_free(struct file *f)
+{
+    nr_files--;
+    kfree(f);
 }
 
 struct file *file_get(struct file *f)
@@ -37,7 +47,7 @@ void file_put(struct file *f)
         f->op->release(f);
     inode_put(f->inode);
     path_put(&f->path);
-    kfree(f);
+    file_free(f);
 }
 
 struct file *file_open_path(const struct path *path, u32 flags, bool created)
@@ -96,7 +106,7 @@ struct file *file_open_path(const struct path *path, u32 flags, bool created)
         r = -ENXIO;
     if (r < 0) {
         inode_put(inode);
-        kfree(f);
+        file_free(f);
         return ERR_PTR(r);
     }
     f->flags |= O_LARGEFILE;
@@ -328,7 +338,7 @@ struct file *file_anon(const char *name, const struct file_operations *op, void 
     f->path.dentry = dentry_alloc_hidden(NULL, name, inode);
     if (!f->path.dentry) {
         inode_put(f->inode);
-        kfree(f);
+        file_free(f);
         return ERR_PTR(-ENOMEM);
     }
     f->private = private;

@@ -89,6 +89,9 @@ struct file {
 };
 
 struct file *file_get(struct file *f);
+/* How many there are: /proc/sys/fs. */
+u32 file_count(void);
+u32 inode_count(void);
 void file_put(struct file *f);
 
 /* Opens a path for the kernel's own use (execve, mounts), relative to the current task's cwd. ERR_PTR. */

@@ -3,12 +3,16 @@
 #include "inotify.h"
 #include "vfs.h"
 
+static u32 nr_inodes;
+u32 inode_count(void) { return nr_inodes; }
+
 struct inode *inode_alloc(struct super_block *sb)
 {
     struct inode *inode = kmalloc(sizeof(*inode));
 
     if (!inode)
         return NULL;
+    nr_inodes++;
     inode->refs = 1;
     inode->sb = sb;
     inode->nlink = 1;
@@ -32,6 +36,7 @@ void inode_put(struct inode *inode)
         return;
     if (inode->sb && inode->sb->op && inode->sb->op->evict_inode)
         inode->sb->op->evict_inode(inode);
+    nr_inodes--;
     kfree(inode);
 }
 

@@ -903,7 +903,18 @@ CONSTANT(swappiness, "60\n")
 CONSTANT(max_map_count, "%d\n", NR_VMAS)
 CONSTANT(mmap_min_addr, "%llu\n", (unsigned long long)THAW_USER_START)
 CONSTANT(file_max, "9223372036854775807\n")
-CONSTANT(file_nr, "0\t0\t9223372036854775807\n")
+static int file_nr_show(struct seq *s, const struct pseudo_ref *ref)
+{
+    seq_printf(s, "%u\t0\t9223372036854775807\n", file_count());
+    return 0;
+}
+
+static int inode_nr_show(struct seq *s, const struct pseudo_ref *ref)
+{
+    seq_printf(s, "%u\t0\n", inode_count());
+    return 0;
+}
+
 CONSTANT(pipe_max_size, "1048576\n")
 CONSTANT(nr_open, "%d\n", NR_OPEN)
 CONSTANT(somaxconn, "4096\n")
@@ -984,11 +995,9 @@ static const struct pseudo_entry sys_vm_table[] = {
     {.name = NULL},
 };
 static const struct pseudo_entry sys_fs_table[] = {
-    FILE_ENTRY("file-max", file_max),
-    FILE_ENTRY("file-nr", file_nr),
-    FILE_ENTRY("nr_open", nr_open),
-    FILE_ENTRY("pipe-max-size", pipe_max_size),
-    {.name = NULL},
+    FILE_ENTRY("file-max", file_max),           FILE_ENTRY("file-nr", file_nr),
+    FILE_ENTRY("inode-nr", inode_nr),           FILE_ENTRY("nr_open", nr_open),
+    FILE_ENTRY("pipe-max-size", pipe_max_size), {.name = NULL},
 };
 static const struct pseudo_entry sys_net_core_table[] = {FILE_ENTRY("somaxconn", somaxconn), {.name = NULL}};
 static const struct pseudo_entry sys_net_table[] = {DIR_ENTRY("core", sys_net_core_table), {.name = NULL}};
