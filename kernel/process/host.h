@@ -34,6 +34,9 @@
 #define HOST_ppoll 271
 #define HOST_seccomp 317
 #define HOST_memfd_create 319
+#define HOST_preadv 295
+#define HOST_process_madvise 440
+#define HOST_PIDFD_SELF ((u64)(s64)-10000) /* PIDFD_SELF_THREAD */
 
 #define HOST_PROT_READ 1
 #define HOST_PROT_WRITE 2

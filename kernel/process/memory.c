@@ -126,15 +126,57 @@ void memory_fresh(void)
     memcpy(kernel_data_copy, kernel_data_load, (size_t)(kernel_data_end - kernel_data_copy));
 }
 
-static s64 restore_copy(const struct thaw_region *r)
+/* Regions that one call of the host can do: a call costs more than what it does for one of them. */
+#define VECTOR_MAX 64
+
+struct iovec {
+    u64 base, len;
+};
+
+/* Reads COPY regions that follow each other in the file; how many, or -errno. */
+static s64 restore_copy(const struct thaw_region *r, u32 left)
 {
-    for (u64 done = 0; done < r->len;) {
-        s64 n = host_syscall(HOST_pread64, THAW_FD_SNAPSHOT, r->start + done, r->len - done, r->offset + done, 0, 0);
-        if (n <= 0)
-            return n ? n : -EIO;
-        done += (u64)n;
+    struct iovec v[VECTOR_MAX];
+    u64 len = 0, done = 0;
+    u32 n = 0;
+
+    for (; n < min(left, (u32)VECTOR_MAX) && r[n].kind == THAW_REGION_COPY && r[n].offset == r->offset + len; n++) {
+        v[n] = (struct iovec){r[n].start, r[n].len};
+        len += r[n].len;
     }
-    return 0;
+    for (u32 i = 0; done < len;) {
+        s64 got = host_syscall(HOST_preadv, THAW_FD_SNAPSHOT, (u64)&v[i], n - i, r->offset + done, 0, 0);
+        if (got <= 0)
+            return got ? got : -EIO;
+        done += (u64)got;
+        for (; i < n && (u64)got >= v[i].len; i++)
+            got -= (s64)v[i].len;
+        if (i < n) {
+            v[i].base += (u64)got;
+            v[i].len -= (u64)got;
+        }
+    }
+    return n;
+}
+
+/* Hints of one kind that follow each other; how many. A host that does not know of them takes its faults one by one. */
+static u32 restore_populate(const struct thaw_region *r, u32 left)
+{
+    const u64 advice = r->prot & PROT_WRITE ? HOST_MADV_POPULATE_WRITE : HOST_MADV_POPULATE_READ;
+    struct iovec v[VECTOR_MAX];
+    u64 len = 0;
+    u32 n = 0;
+
+    for (; n < min(left, (u32)VECTOR_MAX) && r[n].kind == THAW_REGION_POPULATE && r[n].prot == r->prot; n++) {
+        v[n] = (struct iovec){r[n].start, r[n].len};
+        len += r[n].len;
+    }
+    /* Since Linux 6.14 for oneself, with any advice. */
+    s64 done = n > 1 ? host_syscall(HOST_process_madvise, HOST_PIDFD_SELF, (u64)v, n, advice, 0, 0) : -EINVAL;
+    if (done < 0)
+        for (u32 i = 0; i < n; i++)
+            host_syscall(HOST_madvise, v[i].base, v[i].len, advice, 0, 0, 0);
+    return n;
 }
 
 /* Should the host have to read a snapshot's file, after it was started anew say, then by huge pages of its page cache. */
@@ -145,8 +187,9 @@ void memory_restore(void)
 {
     const struct thaw_region *r = (const void *)((const char *)boot + boot->region_off);
 
-    for (u32 i = 0; i < boot->region_count; i++, r++) {
+    for (u32 i = 0, n; i < boot->region_count; i += n, r += n) {
         s64 ret;
+        n = 1;
         switch (r->kind) {
         case THAW_REGION_ZERO: ret = machine_map_anon(NULL, r->start, r->len, r->prot); break;
         case THAW_REGION_IMAGE:
@@ -165,11 +208,14 @@ void memory_restore(void)
             ret = machine_map_anon(NULL, r->start, r->len, r->prot);
             machine_advise_huge(NULL, r->start, r->len);
             break;
-        case THAW_REGION_COPY: ret = restore_copy(r); break;
-        default: /* a hint: an older host that knows it not takes its faults one by one */
-            host_syscall(HOST_madvise, r->start, r->len,
-                         r->prot & PROT_WRITE ? HOST_MADV_POPULATE_WRITE : HOST_MADV_POPULATE_READ, 0, 0, 0);
-            ret = 0;
+        case THAW_REGION_COPY:
+            ret = restore_copy(r, boot->region_count - i);
+            if (ret > 0) {
+                n = (u32)ret;
+                ret = 0;
+            }
+            break;
+        default: n = restore_populate(r, boot->region_count - i); ret = 0;
         }
         if (ret)
             panic("restore of memory at %#lx, %lu bytes: error %ld", (unsigned long)r->start, (unsigned long)r->len,
