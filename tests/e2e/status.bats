@@ -63,6 +63,21 @@ time.sleep(60)'
     [ -z "$(sandboxes $mark)" ]
 }
 
+@test "a kernel that crashes: 125, and where; on kvm its registers and the functions that were called" {
+    run thaw run -c 'open("/proc/sysrq-trigger", "w").write("c")'
+    [ "$status" -eq 125 ]
+    if [ "$(machine)" = kvm ]; then
+        has "thaw: kernel panic: "
+        grep -Eq '^rip [0-9a-f]{16} rsp [0-9a-f]{16} ' <<<"$output"
+        has "sysrq_write"
+        has "sys_write"
+    else
+        grep -Eq '^thaw: the sandbox.s kernel gave up: signal 11 in the kernel at 0x[0-9a-f]+, address 0, trace( [0-9a-f]+)+$' <<<"$output"
+        [ "${#lines[@]}" -eq 1 ]
+    fi
+    run thaw run -c 'import os; os.setuid(1000); open("/proc/sysrq-trigger", "w")'
+    has "PermissionError"
+}
 @test "125, and one line, for each way thaw itself can fail" {
     fails() {
         run --separate-stderr thaw "$@"
