@@ -219,38 +219,61 @@ int direct_set_user_gs(u64 base)
     return 0;
 }
 
-/* A nop of seven bytes or more that a compiler pads with. */
-static bool is_padding(const u8 *p, size_t left)
+/* How long the nop at p is, of those that a compiler pads with; 0: it is none of five bytes or more. */
+static size_t padding_len(const u8 *p, size_t left)
 {
-    static const u8 nop7[] = {0x0f, 0x1f, 0x80, 0, 0, 0, 0}, nop8[] = {0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0};
+    static const u8 nops[][8] = {
+        {0x0f, 0x1f, 0x44, 0, 0}, {0x0f, 0x1f, 0x80, 0, 0, 0, 0}, {0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0}};
+    static const u8 len[] = {5, 7, 8};
+    size_t prefix = 0;
 
-    while (left && *p == 0x66) /* prefixes make it longer */
-        p++, left--;
-    if (left && *p == 0x2e)
-        p++, left--;
-    return (left >= sizeof(nop7) && !memcmp(p, nop7, sizeof(nop7))) ||
-           (left >= sizeof(nop8) && !memcmp(p, nop8, sizeof(nop8)));
+    while (prefix < left && p[prefix] == 0x66) /* prefixes make it longer */
+        prefix++;
+    if (prefix < left && p[prefix] == 0x2e)
+        prefix++;
+    for (size_t i = 0; i < ARRAY_SIZE(len); i++)
+        if (left - prefix >= len[i] && !memcmp(p + prefix, nops[i], len[i]))
+            return prefix + len[i];
+    return 0;
 }
 
-/*
- * Padding that nothing runs into: behind the function's end, found by following what a C library has behind a call:
- * cmp $-4095, %rax; ja or jae (error); ret. Offset from p, which is behind the `syscall`; 0: something else is there.
- */
-static size_t padding_find(const u8 *p, size_t left)
+/* The bytes of code, with ? for any. */
+static bool matches(const u8 *p, size_t left, const char *pattern, size_t n)
 {
-    static const u8 compare[] = {0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff}, compare1[] = {0x48, 0x3d, 0x01, 0xf0, 0xff, 0xff};
-    size_t n = sizeof(compare);
+    if (left < n)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        if (pattern[i] != '?' && p[i] != (u8)pattern[i])
+            return false;
+    return true;
+}
+#define MATCHES(p, left, pattern) matches(p, left, pattern, sizeof(pattern) - 1)
 
-    if (left < n || (memcmp(p, compare, n) && memcmp(p, compare1, n)))
+/*
+ * Padding that nothing runs into: behind the function's end, found by following what a C library has behind a call.
+ * cmp $-4095 or -4096, %rax; ja or jae (error); then ret, or, where threads can be cancelled, the way back from that:
+ * mov %r8d, %edi; mov %rax, N(%rsp); call; mov N(%rsp), %rax; add $N, %rsp; ret.
+ * Its offset from p, which is behind the `syscall`, and its length; 0: something else is there.
+ */
+static size_t padding_find(const u8 *p, size_t left, size_t *len)
+{
+    static const char back[] = "\x44\x89\xc7\x48\x89\x44\x24?\xe8????\x48\x8b\x44\x24?\x48\x83\xc4?";
+    size_t n;
+
+    if (MATCHES(p, left, "\x48\x3d?\xf0\xff\xff\x77?") || MATCHES(p, left, "\x48\x3d?\xf0\xff\xff\x73?"))
+        n = 8;
+    else if (MATCHES(p, left, "\x48\x3d?\xf0\xff\xff\x0f\x87????") ||
+             MATCHES(p, left, "\x48\x3d?\xf0\xff\xff\x0f\x83????"))
+        n = 12;
+    else
         return 0;
-    if (left >= n + 2 && (p[n] == 0x77 || p[n] == 0x73))
-        n += 2;
-    else if (left >= n + 6 && p[n] == 0x0f && (p[n + 1] == 0x87 || p[n + 1] == 0x83))
-        n += 6;
-    if (left <= n || p[n] != 0xc3)
+    if (MATCHES(p + n, left - n, back))
+        n += sizeof(back) - 1;
+    if (n >= left || p[n] != 0xc3)
         return 0;
     n++;
-    return is_padding(p + n, left - n) ? n : 0;
+    *len = padding_len(p + n, left - n);
+    return *len ? n : 0;
 }
 
 /* What stands before an opcode may make it another's: a REX prefix, a byte that has a SIB byte behind it, lea. */
@@ -259,8 +282,9 @@ static bool begins_instruction(u8 before)
     return (before & 0xf0) != 0x40 && (before & 0xc7) != 0x84 && before != 0x8d;
 }
 
-/* The code around a call: `syscall` ends at end, of n bytes. False: it is nothing known. Rewritten if trampoline is given. */
-static bool code_rewrite(u8 *code, size_t end, size_t n, u64 nr, u64 trampoline)
+/* The code at addr around a call: `syscall` ends at end, of n bytes. False: it is nothing known. Rewritten if a trampoline
+ * is given. */
+static bool code_rewrite(u8 *code, u64 addr, size_t end, size_t n, u64 nr, u64 trampoline)
 {
     u32 imm;
 
@@ -272,14 +296,20 @@ static bool code_rewrite(u8 *code, size_t end, size_t n, u64 nr, u64 trampoline)
             return true;
         }
     }
-    size_t padding =
-        nr == 0 && end > 4 && code[end - 4] == 0x31 && code[end - 3] == 0xc0 && begins_instruction(code[end - 5])
-            ? padding_find(code + end, n - end)
-            : 0;
-    if (!padding || padding + SYSCALL_SIZE > 127)
+    if (nr || end <= 4 || code[end - 4] != 0x31 || code[end - 3] != 0xc0 || !begins_instruction(code[end - 5]))
         return false;
-    if (trampoline) {
+    size_t len = 0, padding = padding_find(code + end, n - end, &len);
+    /* Where only jmp rel32 fits it has to reach. */
+    s64 reach = (s64)(DIRECT_ADDR - (addr + end + padding));
+    if (!padding || padding + SYSCALL_SIZE > 127 || (len < JUMP_SIZE && reach < DIRECT_SIZE - 0x80000000ll))
+        return false;
+    if (trampoline && len >= JUMP_SIZE) {
         put_jump(code + end + padding, trampoline);
+    } else if (trampoline) {
+        code[end + padding] = 0xe9;
+        put32(code + end + padding + 1, trampoline + TRAMPOLINE_CODE - (addr + end + padding + 5));
+    }
+    if (trampoline) {
         code[end - 4] = 0xeb;
         code[end - 3] = (u8)(SYSCALL_SIZE + padding);
     }
@@ -352,12 +382,12 @@ static void rewrite(u64 rip, u64 nr)
     u64 from = max(page, rip >= 16 ? rip - 16 : 0), to = min(page + PAGE_SIZE, from + sizeof(code));
     if (rip > to || copy_from_user(code, (const void *)from, to - from))
         return;
-    if (!code_rewrite(code, rip - from, to - from, nr, 0))
+    if (!code_rewrite(code, from, rip - from, to - from, nr, 0))
         return;
     if (!ti->gs_loaded)
         gs_load(ti);
     u64 trampoline = trampoline_get(mm, site, nr);
-    if (trampoline && code_rewrite(code, rip - from, to - from, nr, trampoline))
+    if (trampoline && code_rewrite(code, from, rip - from, to - from, nr, trampoline))
         page_replace(from, code, to - from);
 }
 

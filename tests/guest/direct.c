@@ -38,6 +38,26 @@ static void *code_xor(void *at)
     return (char *)memcpy(at, c, sizeof(c)) + 1;
 }
 
+/* And as it has it where threads can be cancelled, with less padding behind it. */
+static void *code_cancel(void *at)
+{
+    static const uint8_t c[] = {0x90, 0x48, 0x83, 0xec, 0x18, 0x41, 0x89, 0xc0, /* sub $24, %rsp; mov %eax, %r8d */
+                                0x31, 0xc0, 0x0f, 0x05, 0x48, 0x3d, 0x00, 0xf0, 0xff, 0xff, 0x77, 0x1c, 0x44, 0x89,
+                                0xc7, 0x48, 0x89, 0x44, 0x24, 0x08, 0xe8, 0x14, 0, 0, 0, 0x48, 0x8b, 0x44, 0x24, 0x08,
+                                0x48, 0x83, 0xc4, 0x18, 0xc3, 0x0f, 0x1f, 0x44, 0, 0,
+                                /* the error, and what is called */
+                                0x48, 0x83, 0xc4, 0x18, 0xc3, 0xc3};
+    return (char *)memcpy(at, c, sizeof(c)) + 1;
+}
+
+/* Low, so that a near jump reaches the kernel's trampolines. */
+static void *page_low(void)
+{
+    void *p = mmap((void *)0x20000000, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+    CHECK(p != MAP_FAILED);
+    return p;
+}
+
 static void *page_new(void)
 {
     void *p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -228,6 +248,17 @@ int main(int argc, char **argv)
     registers(getppid_fn);
     into_the_middle(getpid_fn);
     heat(read_fn, -1, 0, 0);
+    char *low = page_low();
+    const uint8_t *cancel_fn = code_cancel(low + 32);
+    page_seal(low);
+    for (int i = 0; i < HOT; i++)
+        CHECK(call(cancel_fn, -1, 0, 0) == -EBADF);
+    int fds[2];
+    char c = 0;
+    CHECK(pipe(fds) == 0);
+    for (int i = 0; i < HOT; i++)
+        CHECK(write(fds[1], "y", 1) == 1 && call(cancel_fn, fds[0], (long)&c, 1) == 1 && c == 'y');
+    CHECK(!rewrites || cancel_fn[7] == 0xeb);
     CHECK(call(read_fn, -1, 0, 0) == -EBADF);
     signals(getpid_fn, read_fn);
     threads();
