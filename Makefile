@@ -249,6 +249,7 @@ test-nested: deps
 # CPython built from source, and the tests of that.
 test-port: deps
 	@$(MAKE) --no-print-directory all guest-tests python-static
+	@$(MAKE) -C python minimal BUILD=$(abspath $(BUILD))
 	@$(RUN_ENV) bash tests/run.sh port
 
 soak: deps

@@ -5,7 +5,7 @@
 # ROOT is made anew, with PROGRAM as its Python. The standard library is STDLIB's, by default that of this host's
 # libpython3.11-stdlib, compiled by PYTHON, which must be of the same version; the time zones are this host's tzdata.
 # With MINIMAL=1 the root holds the program, encodings/, and what start-up imports, no more. COMPILE=checked has imports
-# compare each compiled file with its source, as Python does by default.
+# compare each compiled file with its source, as Python does by default. TESTS=1 keeps the library's own tests.
 set -eu
 
 if [ $# -ne 2 ]; then
@@ -51,7 +51,7 @@ done
 # Empty lib-dynload and /usr/local's dist-packages keep sys.path as Debian has it.
 mkdir -p "$new$stdlib" "$new$stdlib/lib-dynload" "$new/usr/local/lib/python$version/dist-packages"
 (cd "$source" && tar -cf - \
-	--exclude=./test --exclude='./*/test' --exclude='./*/tests' --exclude=./idlelib --exclude=./tkinter \
+	$([ "${TESTS:-}" = 1 ] || echo "--exclude=./test --exclude=./*/test --exclude=./*/tests") --exclude=./idlelib --exclude=./tkinter \
 	--exclude=./turtledemo --exclude=./turtle.py --exclude=./ensurepip --exclude=./lib-dynload \
 	--exclude='./config-*' --exclude='__pycache__' --exclude='*.pyc' --exclude='*.so' --exclude='*.a' \
 	--exclude=./sitecustomize.py --exclude=./EXTERNALLY-MANAGED \
@@ -60,6 +60,7 @@ mkdir -p "$new$stdlib" "$new$stdlib/lib-dynload" "$new/usr/local/lib/python$vers
 [ ! -f "$source/sitecustomize.py" ] || cat "$source/sitecustomize.py" >"$new$stdlib/sitecustomize.py"
 cp -R "$here/snapshot_restore_py" "$new/usr/lib/python3/dist-packages/"
 find "$new/usr" -name __pycache__ -prune -exec rm -rf {} +
+find "$new$stdlib" -type f -perm /111 -exec chmod a-x {} + # a few of CPython's sources have it
 
 if [ "${MINIMAL:-}" = 1 ]; then
 	# Of the library: encodings/ and the files of what a start imports (frozen modules have files as well: tracebacks and
@@ -70,7 +71,7 @@ for m in list(sys.modules.values()):
     f = getattr(m, "__file__", None)
     if f and f.startswith(library + "/"): print(os.path.relpath(f, library))')
 	mv "$new$stdlib" "$new.library"
-	mkdir -p "$new$stdlib"
+	mkdir -p "$new$stdlib/lib-dynload" # without it Python says that it cannot find it
 	cp -R "$new.library/encodings" "$new$stdlib/"
 	for file in $keep; do
 		mkdir -p "$new$stdlib/$(dirname "$file")"
@@ -83,7 +84,8 @@ fi
 # written into the code is the guest's.
 "$python" -I -S -m compileall -q -j 0 --invalidation-mode "$(
 	case ${COMPILE:-unchecked} in checked) echo checked-hash ;; *) echo unchecked-hash ;; esac
-)" -s "$new" -p / "$new$stdlib" $([ "${MINIMAL:-}" = 1 ] || echo "$new/usr/lib/python3/dist-packages")
+)" -s "$new" -p / "$new$stdlib" $([ "${MINIMAL:-}" = 1 ] || echo "$new/usr/lib/python3/dist-packages") ||
+	[ "${TESTS:-}" = 1 ] # tests have files that are to fail
 
 if [ -d /usr/share/zoneinfo ] && [ "${MINIMAL:-}" != 1 ]; then
 	mkdir "$new/usr/share/zoneinfo"
@@ -95,7 +97,7 @@ if [ -d /usr/lib/locale/C.utf8 ]; then
 	mkdir "$new/usr/lib/locale"
 	cp -R /usr/lib/locale/C.utf8 "$new/usr/lib/locale/"
 fi
-ln -s /usr/share/zoneinfo/Etc/UTC "$new/etc/localtime"
+[ ! -d "$new/usr/share/zoneinfo" ] || ln -s /usr/share/zoneinfo/Etc/UTC "$new/etc/localtime"
 echo Etc/UTC >"$new/etc/timezone"
 
 cat >"$new/etc/passwd" <<'EOF'

@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Fetches the source package of Debian 12's Python and unpacks it, with Debian's patches, as DIR.
-#   fetch-source.sh DIR
+# Fetches the source package of Debian 12's Python, or of another release's, and unpacks it, with Debian's patches, as DIR.
+#   fetch-source.sh DIR [PACKAGE SUITE]
 # apt is given a source list, state and cache of its own under DIR.apt; the system's stay as they are.
 set -eu
 
 dir=$1
-package=python3.11
-suite=bookworm
+package=${2:-python3.11}
+suite=${3:-bookworm}
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 apt=$dir.apt

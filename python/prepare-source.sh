@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Makes a tree to build from: a copy of a CPython source tree with Thaw's patch.
+# Makes a tree to build from: a copy of a CPython source tree with Thaw's patches.
 #   prepare-source.sh FROM TO [MODULE...]
 # MODULEs, as Tools' freeze_modules.py writes them, are frozen beside those that CPython freezes.
 set -eu
@@ -21,8 +21,9 @@ rm -rf "$to.new" "$to"
 mkdir -p "$to.new"
 (cd "$from" && tar -cf - --exclude=./Doc --exclude=./debian --exclude=./.pc --exclude=./.git --exclude=__pycache__ .) |
 	tar -xf - -C "$to.new"
-patch -s -p1 --no-backup-if-mismatch -d "$to.new" <"$here/patches/main.patch" ||
-	fail "patches/main.patch does not apply to $from/Modules/main.c"
+for patch in "$here"/patches/*.patch; do
+	patch -s -p1 --no-backup-if-mismatch -d "$to.new" <"$patch" || fail "${patch##*/} does not apply to $from"
+done
 if [ $# -gt 0 ]; then
 	tools=$to.new/Tools/build
 	[ -d "$tools" ] || tools=$to.new/Tools/scripts

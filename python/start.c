@@ -232,6 +232,8 @@ PyStatus thaw_start_configure(PyConfig *config)
     return start.in_thaw ? start_configure_plain(config) : PyStatus_Ok();
 }
 
+bool thaw_start_is_in_thaw(void) { return start.in_thaw; }
+
 int thaw_start_prepare(void)
 {
     if (!start.snapshot)

@@ -23,6 +23,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <stdbool.h>
+
 /*
  * First of all, before Python looks at the environment. Returns how many of the words are Python's to
  * parse. argv must live as long as the process.
@@ -31,6 +33,9 @@ Py_ssize_t thaw_start_begin(Py_ssize_t argc, char *const *argv);
 
 /* Once the words are in the configuration. */
 PyStatus thaw_start_configure(PyConfig *config);
+
+/* Is this a sandbox of Thaw? */
+bool thaw_start_is_in_thaw(void);
 
 /*
  * Once the interpreter is initialised. Returns true when the snapshot call is to be made next: all that

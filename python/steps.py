@@ -19,14 +19,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 NATIVE = ["/usr/bin/python3", "-S", "-E", "-I", "-B"]
 CLASSIC = "-O2"
 FAST = "-O3 -fomit-frame-pointer -fno-unwind-tables -fno-asynchronous-unwind-tables"
-ALL_ON = dict(LINK="nopie", OPT=FAST, DOC="0", GOTOS="1", FREEZE="1", LTO="0", PGO="0")
+ALL_ON = dict(LINK="nopie", OPT=FAST, DOC="1", GOTOS="1", FREEZE="1", LTO="0", PGO="0")
 
 # What is built: a name and the make variables that differ from the finished set.
 BUILDS = {
-    "pie": dict(LINK="pie", OPT=CLASSIC, DOC="1", FREEZE="0"),
-    "nopie": dict(OPT=CLASSIC, DOC="1", FREEZE="0"),
-    "flags": dict(DOC="1", FREEZE="0"),
-    "nodoc": dict(FREEZE="0"),
+    "pie": dict(LINK="pie", OPT=CLASSIC, FREEZE="0"),
+    "nopie": dict(OPT=CLASSIC, FREEZE="0"),
+    "flags": dict(FREEZE="0"),
+    "nodoc": dict(FREEZE="0", DOC="0"),
     "nogotos": dict(FREEZE="0", GOTOS="0"),
     "frozen": dict(),
     "lto": dict(LTO="1"),
@@ -39,13 +39,13 @@ STEPS = [
     ("static, position-independent, -O2, unwind tables, docstrings", "pie", "debug", "py", [], [], True),
     ("+ fixed address (no PIE)", "nopie", "debug", "py", [], [], True),
     ("+ -O3, no frame pointers, no unwind tables", "flags", "debug", "py", [], [], True),
-    ("+ no docstrings", "nodoc", "debug", "py", [], [], True),
+    ("  (no docstrings)", "nodoc", "debug", "py", [], [], True),
     ("  (computed gotos off)", "nogotos", "debug", "py", [], [], True),
-    ("+ --strip-all instead of --strip-debug", "nodoc", "all", "py", [], [], True),
-    ("+ the library compiled, unchecked", "nodoc", "all", "full", [], [], True),
-    ("+ minimal root", "nodoc", "all", "minimal", [], [], True),
-    ("+ -S", "nodoc", "all", "minimal", ["-S"], [], True),
-    ("+ PYTHONHASHSEED=0", "nodoc", "all", "minimal", ["-S"], ["PYTHONHASHSEED=0"], True),
+    ("+ --strip-all instead of --strip-debug", "flags", "all", "py", [], [], True),
+    ("+ the library compiled, unchecked", "flags", "all", "full", [], [], True),
+    ("+ minimal root", "flags", "all", "minimal", [], [], True),
+    ("+ -S", "flags", "all", "minimal", ["-S"], [], True),
+    ("+ PYTHONHASHSEED=0", "flags", "all", "minimal", ["-S"], ["PYTHONHASHSEED=0"], True),
     ("+ encodings frozen in", "frozen", "all", "minimal", ["-S"], ["PYTHONHASHSEED=0"], True),
     ("+ an ending that leaves memory alone", "frozen", "all", "minimal", ["-S"], ["PYTHONHASHSEED=0"], False),
     ("  (the same with LTO)", "lto", "all", "minimal", ["-S"], ["PYTHONHASHSEED=0"], False),

@@ -154,8 +154,10 @@ if wanted ending; then
     suite "ending (Debian's Python)" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
         "$THAW" run --image python-stock
 fi
+# What can be tried of CPython's build without building it.
 if wanted unit || wanted port; then
     suite "port: MODULE_OBJS" timeout 600 bats --tap tests/port/module_objs.bats
+    suite "port: the helper" timeout 300 bats --tap tests/port/helper.bats
 fi
 if wanted port; then
     # CPython built from source. Its build tree stays where it is; so do the tests of how it is built.
@@ -163,6 +165,7 @@ if wanted port; then
         export CPYTHON="$BUILD/cpython" IMAGE="$BUILD/images/python-static.erofs"
         suite "port: build" timeout 1500 bats --tap tests/port/build.bats
         suite "port: snapshot" timeout 600 bats --tap tests/port/snapshot.bats
+        suite "port: minimal image" timeout 300 bats --tap tests/port/minimal.bats
         suite "port: ending" timeout 900 python3 tests/e2e/ending.py --jobs 2 \
             "$THAW" run --image "$IMAGE"
     else

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """CPython's own test suite (Debian's libpython3.11-testsuite) in sandboxes, beside the same run natively.
 
-    run.py [--quick] [--only PATTERN]... [--image NAME] [--jobs N] [--timeout SECONDS] [--again] [THAW]
+    run.py [--quick] [--only PATTERN]... [--image NAME] [--jobs N] [--timeout SECONDS] [--again]
+           [--program PYTHON] [--tests-inside] [--known FILE] [--state DIR] [THAW]
 
 Each module is run by `python3 -m test MODULE`, once by this host's Python and once in a sandbox that is restored from
 the image's snapshot. What counts is a module that passes natively and not here. known_failures names those that are
@@ -10,6 +11,10 @@ known, one a line, with the reason; any other makes the exit status 1, and so do
 
 Results are kept in build/conformance, so that a run can be broken off and goes on where it was; --again starts anew.
 --quick takes the modules of the file `quick` and prints TAP.
+
+Another interpreter is held to the same: --program PYTHON runs that one natively instead of a sandbox; --image NAME one in
+an image, which with --tests-inside has CPython's tests in it. --known and --state are what stands for it instead of
+known_failures and build/conformance.
 """
 import argparse
 import concurrent.futures
@@ -84,14 +89,16 @@ class Runner:
         return self.run(["timeout", str(self.options.timeout + 10), NATIVE, *self.words(module)])
 
     def sandbox(self, module):
+        if self.options.program:
+            return self.run(["timeout", str(self.options.timeout + 10), self.options.program, *self.words(module)])
+        share = [] if self.options.tests_inside else [w for d in TESTS for w in ("-v", f"{d}:{d}:ro")]
         return self.run([self.options.thaw, "run", "--image", self.options.image, "--memory", "2G",
-                         "--timeout", f"{self.options.timeout + 10}s",
-                         *[w for d in TESTS for w in ("-v", f"{d}:{d}:ro")], *self.words(module)])
+                         "--timeout", f"{self.options.timeout + 10}s", *share, *self.words(module)])
 
 
-def known_failures():
+def known_failures(path):
     known = {}
-    with open(os.path.join(HERE, "known_failures")) as f:
+    with open(path) as f:
         for line in f:
             line = line.strip()
             if line and not line.startswith("#"):
@@ -109,6 +116,10 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--timeout", type=int, default=300)
     parser.add_argument("--again", action="store_true")
+    parser.add_argument("--program")
+    parser.add_argument("--tests-inside", action="store_true")
+    parser.add_argument("--known", default=os.path.join(HERE, "known_failures"))
+    parser.add_argument("--state", default=os.path.join(HERE, "../../build/conformance"))
     options = parser.parse_args()
     options.thaw = os.path.abspath(options.thaw)
     if not os.path.isdir(LIBRARY):
@@ -119,9 +130,9 @@ def main():
             wanted = f.read().split()
     if options.only:
         wanted = [m for m in wanted if any(fnmatch.fnmatch(m, p) for p in options.only)]
-    known = known_failures()
+    known = known_failures(options.known)
     runner = Runner(options)
-    state = os.path.join(HERE, "../../build/conformance")
+    state = options.state
     if options.quick:
         state = os.path.join(runner.work.name, "state")
     os.makedirs(state, exist_ok=True)
@@ -146,10 +157,11 @@ def main():
         native = kept("native", module, runner.native)
         if native["outcome"] != "passed":
             return module, native, None
-        return module, native, kept("sandbox", module, runner.sandbox)
+        return module, native, kept("program" if options.program else "sandbox", module, runner.sandbox)
 
     # The snapshot is made once, before many starts want it at once.
-    subprocess.run([options.thaw, "run", "--image", options.image, "-c", "pass"], check=True)
+    if not options.program:
+        subprocess.run([options.thaw, "run", "--image", options.image, "-c", "pass"], check=True)
     if options.quick:
         print(f"1..{len(wanted)}", flush=True)
     rows, unexpected, gone = [], [], []
