@@ -101,6 +101,7 @@ static bool visit(struct dir_context *ctx, const char *name, size_t len, u64 nex
         fail_msg("%s: error %ld", path, PTR_ERR(d));
     assert_int_equal(d->inode->ino, ino);
     assert_int_equal(d->inode->mode >> 12, type);
+    bool readable = d->inode->mode & 0444;
     dentry_put(d);
     l->files++;
     if (type == S_IFDIR >> 12) {
@@ -113,7 +114,7 @@ static bool visit(struct dir_context *ctx, const char *name, size_t len, u64 nex
         assert_int_equal(f->op->iterate(f, &below.ctx), 0);
         l->files += below.files;
         file_put(f);
-    } else if (type == S_IFREG >> 12) {
+    } else if (type == S_IFREG >> 12 && readable) {
         read_text(l->sb, path);
     } else if (type == S_IFLNK >> 12 && strcmp(name, "cwd") && strcmp(name, "root")) { /* nothing is mounted here */
         read_link(l->sb, path);
