@@ -9,6 +9,7 @@
 #define MACHINE_H
 
 #include "kernel.h"
+#include "pt_regs.h"
 #include "thaw_abi.h"
 
 struct task;
@@ -21,6 +22,10 @@ struct pt_regs {
     u64 orig_rax; /* the system call's number, or -1: not a system call */
     u64 rip, cs, eflags, rsp, ss;
 };
+_Static_assert(offsetof(struct pt_regs, rbx) == R_RBX && offsetof(struct pt_regs, rdi) == R_RDI &&
+                   offsetof(struct pt_regs, orig_rax) == R_ORIG_RAX && offsetof(struct pt_regs, rip) == R_RIP &&
+                   offsetof(struct pt_regs, rsp) == R_RSP && sizeof(struct pt_regs) == R_SIZE,
+               "pt_regs.h knows these offsets");
 
 /* ---- the boot area, shared with the monitor ---- */
 struct thaw_boot *machine_boot(void);
@@ -117,6 +122,9 @@ int machine_unmap(struct mm *mm, u64 addr, u64 len);
 int machine_protect(struct mm *mm, u64 addr, u64 len, u32 prot);
 /* Moves a mapping with its contents, growing or shrinking it. */
 int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len);
+/* Code at [addr, addr + len) is about to be moved or to be protected otherwise: what the machine has made of it becomes
+ * what it was. */
+void machine_code_changes(struct mm *mm, u64 addr, u64 len);
 /* Private anonymous memory: contents dropped, zero from now on. */
 int machine_discard(struct mm *mm, u64 addr, u64 len);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Ways into the kernel: from the monitor, from user mode by SYSCALL, by int $0x80 and by traps; and out of it. */
 #include "image.h"
+#include "pt_regs.h"
 
 #define THAW_KVM_RAM_GPA 0x400000000
 #define THAW_KERNEL_ADDR 0x700000800000
@@ -8,13 +9,6 @@
 #define CPU_KSTACK 8
 #define USER_CS 0x33
 #define USER_SS 0x2b
-
-/* In struct pt_regs. */
-#define R_RDI 112
-#define R_ORIG_RAX 120
-#define R_RIP 128
-#define R_CS 136
-#define R_RSP 152
 
 #define PTE_P 1
 #define PTE_W 2
@@ -58,40 +52,6 @@ kvm_restore:
     movabs $kvm_restored, %rax
     call *%rax
     ud2
-
-    .macro SAVE_REGS /* below orig_rax and rdi */
-    push %rsi
-    push %rdx
-    push %rcx
-    push %rax
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    push %rbx
-    push %rbp
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-    .endm
-    .macro RESTORE_REGS
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbp
-    pop %rbx
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rax
-    pop %rcx
-    pop %rdx
-    pop %rsi
-    pop %rdi
-    .endm
 
     .globl syscall_entry
 syscall_entry:

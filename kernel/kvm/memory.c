@@ -85,6 +85,8 @@ int machine_protect(struct mm *mm, u64 addr, u64 len, u32 prot)
     return t ? pgtable_protect(t, addr, len, prot) : -ENOMEM;
 }
 
+void machine_code_changes(struct mm *mm, u64 addr, u64 len) {} /* code is as the program has it */
+
 int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len)
 {
     u64 *t = tables(mm), keep = min(old_len, new_len);

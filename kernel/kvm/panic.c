@@ -10,6 +10,8 @@ extern const u32 kallsyms_offsets[] __attribute__((weak));
 extern const u32 kallsyms_names[] __attribute__((weak)); /* offsets in kallsyms_strings */
 extern const char kallsyms_strings[] __attribute__((weak));
 
+#define MSR_EFER 0xc0000080u
+
 static bool panicking;
 
 void printk(const char *fmt, ...)
@@ -79,6 +81,15 @@ static void __noreturn end(void)
         monitor_call(THAW_CALL_EXIT, 0, 0, 0);
 }
 
+static void print_control(void)
+{
+    u64 cr0, cr2, cr3, cr4;
+
+    __asm__ volatile("mov %%cr0, %0\n\tmov %%cr2, %1\n\tmov %%cr3, %2\n\tmov %%cr4, %3"
+                     : "=r"(cr0), "=r"(cr2), "=r"(cr3), "=r"(cr4));
+    printk("cr0 %016lx cr2 %016lx cr3 %016lx cr4 %016lx efer %lx\n", cr0, cr2, cr3, cr4, rdmsr(MSR_EFER));
+}
+
 void panic_regs(const char *what, const struct pt_regs *r, u64 addr)
 {
     char name[80];
@@ -94,6 +105,7 @@ void panic_regs(const char *what, const struct pt_regs *r, u64 addr)
     printk("rsi %016lx rdi %016lx rbp %016lx r8  %016lx\n", r->rsi, r->rdi, r->rbp, r->r8);
     printk("r9  %016lx r10 %016lx r11 %016lx r12 %016lx\n", r->r9, r->r10, r->r11, r->r12);
     printk("r13 %016lx r14 %016lx r15 %016lx\n", r->r13, r->r14, r->r15);
+    print_control();
     backtrace(r->rip, r->rbp);
     end();
 }

@@ -1,28 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The way into the kernel and out again of a direct call: see direct.h. */
 #include "direct.h"
+#include "pt_regs.h"
 
 #define TI_KICKED 8
 #define KSTACK_SIZE 0x10000
-
-/* struct pt_regs */
-#define R15 0
-#define R14 8
-#define R13 16
-#define R12 24
-#define RBP 32
-#define RBX 40
-#define R11 48
-#define R10 56
-#define R9 64
-#define R8 72
-#define RAX 80
-#define RCX 88
-#define RDX 96
-#define RSI 104
-#define RDI 112
-#define RIP 128
-#define RSP 152
 
 /* SF ZF AF PF CF are in ah, OF in al. */
 .macro save_flags
@@ -70,20 +52,7 @@ direct_entry_checked:
     mov TRAMPOLINE_NR(%rcx), %eax
     push %rax
     push %rdi
-    push %rsi
-    push %rdx
-    push %rcx
-    push %rax
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    push %rbx
-    push %rbp
-    push %r12
-    push %r13
-    push %r14
-    push %r15
+    SAVE_REGS
     mov %rsp, %rdi
     mov %rsp, %rbx
     sub $8, %rsp
@@ -97,24 +66,24 @@ direct_exit:
     and $-KSTACK_SIZE, %rax
     cmpl $0, TI_KICKED(%rax)
     jne 3f
-    mov R15(%rsp), %r15
-    mov R14(%rsp), %r14
-    mov R13(%rsp), %r13
-    mov R12(%rsp), %r12
-    mov RBP(%rsp), %rbp
-    mov RBX(%rsp), %rbx
-    mov R10(%rsp), %r10
-    mov R9(%rsp), %r9
-    mov R8(%rsp), %r8
-    mov RDX(%rsp), %rdx
-    mov RSI(%rsp), %rsi
-    mov RDI(%rsp), %rdi
-    mov RIP(%rsp), %rcx
+    mov R_R15(%rsp), %r15
+    mov R_R14(%rsp), %r14
+    mov R_R13(%rsp), %r13
+    mov R_R12(%rsp), %r12
+    mov R_RBP(%rsp), %rbp
+    mov R_RBX(%rsp), %rbx
+    mov R_R10(%rsp), %r10
+    mov R_R9(%rsp), %r9
+    mov R_R8(%rsp), %r8
+    mov R_RDX(%rsp), %rdx
+    mov R_RSI(%rsp), %rsi
+    mov R_RDI(%rsp), %rdi
+    mov R_RIP(%rsp), %rcx
     mov TI_FLAGS(%rax), %eax
     load_flags
-    mov R11(%rsp), %r11
-    mov RAX(%rsp), %rax
-    mov RSP(%rsp), %rsp
+    mov R_R11(%rsp), %r11
+    mov R_RAX(%rsp), %rax
+    mov R_RSP(%rsp), %rsp
 /* Here user mode's registers are complete: a kick is as one at rcx. */
 direct_exit_jump:
     jmp *%rcx

@@ -21,7 +21,6 @@
 _Static_assert(offsetof(struct thread_info, user_rsp) == TI_USER_RSP, "direct.S knows this offset");
 _Static_assert(offsetof(struct thread_info, flags) == TI_FLAGS, "direct.S knows this offset");
 _Static_assert(offsetof(struct thread_info, gs) == TI_GS, "direct.S knows this offset");
-_Static_assert(offsetof(struct pt_regs, rsp) == 152 && sizeof(struct pt_regs) == 168, "direct.S knows these offsets");
 _Static_assert(THAW_KSTACK_ADDR == 0x700010000000 && THAW_KSTACK_END == 0x700050000000,
                "direct.S knows these addresses");
 
@@ -35,8 +34,6 @@ static void gs_load(struct thread_info *ti)
         host_syscall(HOST_arch_prctl, HOST_ARCH_SET_GS, ti->gs, 0, 0, 0, 0);
 }
 
-void direct_begin(struct thread_info *ti) { gs_load(ti); }
-
 void direct_begin_first(struct thread_info *ti)
 {
     ti->gs_loaded = false;
@@ -44,10 +41,15 @@ void direct_begin_first(struct thread_info *ti)
         gs_load(ti);
 }
 
-void direct_others_come(struct thread_info *ti)
+void direct_prepare(struct thread_info *ti)
 {
-    if (!ti->gs_loaded)
-        gs_load(ti);
+    struct thread_info *self = thread_info();
+
+    if (!self->gs_loaded)
+        gs_load(self);
+    ti->user_gs = self->user_gs;
+    ti->gs = ti->user_gs ? ti->user_gs : (u64)ti;
+    ti->gs_loaded = true;
 }
 
 /* ---- serving ---- */
@@ -316,26 +318,26 @@ static bool code_rewrite(u8 *code, u64 addr, size_t end, size_t n, u64 nr, u64 t
     return true;
 }
 
-/* The call of trampoline t as it was. */
+/* The call of the trampoline t at at, as it was. */
 static void undo(u64 at, const u8 *t)
 {
-    u8 code[JUMP_SIZE], was[JUMP_SIZE];
+    static const u8 xor [] = {0x31, 0xc0};
+    u8 code[JUMP_SIZE], jump[JUMP_SIZE], mov[JUMP_SIZE - SYSCALL_SIZE] = {0xb8};
     u64 site;
 
     memcpy(&site, t + TRAMPOLINE_SITE, sizeof(site));
     u64 from = site + SYSCALL_SIZE - JUMP_SIZE;
-    put_jump(was, at);
-    if (!copy_from_user(code, (const void *)from, sizeof(code)) && !memcmp(code, was, sizeof(code))) {
-        was[0] = 0xb8;
-        memcpy(was + 1, t + TRAMPOLINE_NR, 4);
-        page_replace(from, was, JUMP_SIZE - SYSCALL_SIZE);
-    } else if (code[3] == 0xeb && code[5] == 0x0f && code[6] == 0x05) {
-        static const u8 xor [] = {0x31, 0xc0};
+    put_jump(jump, at);
+    memcpy(mov + 1, t + TRAMPOLINE_NR, sizeof(mov) - 1);
+    if (copy_from_user(code, (const void *)from, sizeof(code)))
+        return;
+    if (!memcmp(code, jump, sizeof(code)))
+        page_replace(from, mov, sizeof(mov));
+    else if (code[3] == 0xeb && code[5] == 0x0f && code[6] == 0x05)
         page_replace(site - sizeof(xor), xor, sizeof(xor));
-    }
 }
 
-void direct_undo(struct mm *mm, u64 addr, u64 len)
+void machine_code_changes(struct mm *mm, u64 addr, u64 len)
 {
     u64 end = min((u64)mm->direct_used, (u64)(DIRECT_SIZE - TRAMPOLINE_SIZE + 1)), site;
     u8 t[TRAMPOLINE_SIZE];

@@ -34,7 +34,7 @@
 #define TRAMPOLINE_SITE 32
 #define TRAMPOLINE_SIZE 40
 
-/* Offsets in struct thread_info and struct pt_regs. */
+/* Offsets in struct thread_info. */
 #define TI_USER_RSP 80
 #define TI_FLAGS 88
 #define TI_GS 96
@@ -48,14 +48,10 @@ extern char direct_entry[], direct_entry_checked[], direct_off[], direct_exit[],
 void direct_count(u64 rip, u64 nr);
 /* Entry to the kernel with user mode's registers: if a direct call goes on with it, regs become those behind that. */
 bool direct_resume(struct thread_info *ti, struct pt_regs *regs);
-/* The calling thread has begun. */
-void direct_begin(struct thread_info *ti);
-/* The same of the only thread, at boot and after a restore: it gets a GS base when it has use for it. */
+/* The only thread, at boot and after a restore: it gets a GS base when it has use for it. */
 void direct_begin_first(struct thread_info *ti);
-/* The calling thread makes another one, whose calls may be the first to be rewritten. */
-void direct_others_come(struct thread_info *ti);
-/* Code at [addr, addr + len) is about to be moved or written to: calls rewritten there become what they were. */
-void direct_undo(struct mm *mm, u64 addr, u64 len);
+/* A thread that the calling one is making; entry.S loads its GS base. */
+void direct_prepare(struct thread_info *ti);
 /* The program wants GS base for itself; 0: no more. 0 or -ENOMEM. */
 int direct_set_user_gs(u64 base);
 #endif

@@ -11,7 +11,6 @@
 #define HOST_read 0
 #define HOST_write 1
 #define HOST_close 3
-#define HOST_pread64 17
 #define HOST_mmap 9
 #define HOST_mprotect 10
 #define HOST_munmap 11
@@ -32,9 +31,9 @@
 #define HOST_exit_group 231
 #define HOST_tgkill 234
 #define HOST_ppoll 271
+#define HOST_preadv 295
 #define HOST_seccomp 317
 #define HOST_memfd_create 319
-#define HOST_preadv 295
 #define HOST_process_madvise 440
 #define HOST_PIDFD_SELF ((u64)(s64)-10000) /* PIDFD_SELF_THREAD */
 

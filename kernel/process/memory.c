@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Address spaces: the host's mmap and its kin do the work. RLIMIT_DATA, set by the monitor, is the memory limit. */
-#include "direct.h"
 #include "process.h"
 
 #include "mm.h"
+#include "uio.h"
 
 #define MAP_HERE (HOST_MAP_PRIVATE | HOST_MAP_FIXED)
 
@@ -29,17 +29,12 @@ int machine_unmap(struct mm *mm, u64 addr, u64 len) { return check(host_syscall(
 
 int machine_protect(struct mm *mm, u64 addr, u64 len, u32 prot)
 {
-    if (mm && mm->direct_used && prot & PROT_WRITE)
-        direct_undo(mm, addr, len);
     return check(host_syscall(HOST_mprotect, addr, len, (u64)host_prot(prot), 0, 0, 0));
 }
 
 int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len)
 {
     const u64 flags = HOST_MREMAP_MAYMOVE | HOST_MREMAP_FIXED;
-
-    if (mm && mm->direct_used)
-        direct_undo(mm, old, old_len);
     int err = check(host_syscall(HOST_mremap, old, old_len, new_len, flags, new_addr, 0));
 
     if (err != -EFAULT || old_len != new_len)
@@ -128,10 +123,6 @@ void memory_fresh(void)
 
 /* Regions that one call of the host can do: a call costs more than what it does for one of them. */
 #define VECTOR_MAX 64
-
-struct iovec {
-    u64 base, len;
-};
 
 /* Reads COPY regions that follow each other in the file; how many, or -errno. */
 static s64 restore_copy(const struct thaw_region *r, u32 left)

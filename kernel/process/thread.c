@@ -131,9 +131,7 @@ static struct thread_info *thread_make(struct task *t, const struct pt_regs *reg
         uc->flags = self->uc->flags;
     }
     ti->task = t;
-    ti->gs_loaded = true; /* entry.S does */
-    ti->user_gs = self->user_gs;
-    ti->gs = ti->user_gs ? ti->user_gs : (u64)ti;
+    direct_prepare(ti);
     t->machine = ti;
     *ucp = uc;
     return ti;
@@ -154,7 +152,6 @@ int machine_thread_start(struct task *t, const struct pt_regs *regs, u64 tls)
 
     if (!ti)
         return -EAGAIN;
-    direct_others_come(thread_info());
     ti->space = thread_info()->space;
     ti->space->threads++;
     s64 tid = host_clone(HOST_CLONE_THREAD, uc, (u32 *)&ti->host_tid, NULL, tls);

@@ -64,6 +64,8 @@ void regs_store(const struct pt_regs *r, struct host_ucontext *uc)
 void trap_drain(void)
 {
     clock_check();
+    if (!__atomic_load_n(&outside_signals, __ATOMIC_SEQ_CST))
+        return;
     u64 set = __atomic_exchange_n(&outside_signals, 0, __ATOMIC_SEQ_CST);
     while (set) {
         int sig = __builtin_ctzll(set) + 1;
@@ -255,7 +257,6 @@ void thread_begin(struct host_ucontext *uc)
     struct pt_regs regs;
 
     machine_set_fsbase(ti->tls);
-    direct_begin(ti);
     trap_enter(ti, &regs, uc);
     task_begin(&regs);
     trap_leave(ti, &regs, uc);

@@ -71,6 +71,16 @@ time.sleep(60)'
         grep -Eq '^rip [0-9a-f]{16} rsp [0-9a-f]{16} ' <<<"$output"
         has "sysrq_write"
         has "sys_write"
+        # What the processor is told to enforce: WP, NX, and of SMEP, SMAP and UMIP all that it has.
+        thaw run -c 'print(open("/proc/cpuinfo").read().split("flags")[1].split("\n")[0])' >flags
+        python3 -c '
+import sys
+flags, words = open("flags").read().split(), sys.argv[1].split()
+cr0, cr4, efer = (int(words[words.index(n) + 1], 16) for n in ("cr0", "cr4", "efer"))
+assert cr0 >> 16 & 1 and efer >> 11 & 1, words
+for name, bit in ("smep", 20), ("smap", 21), ("umip", 11):
+    assert (cr4 >> bit & 1) == (name in flags), (name, words)
+print("has", [name for name in ("smep", "smap", "umip") if name in flags])' "$(grep "^cr0 " <<<"$output")"
     else
         grep -Eq '^thaw: the sandbox.s kernel gave up: signal 11 in the kernel at 0x[0-9a-f]+, address 0, trace( [0-9a-f]+)+$' <<<"$output"
         [ "${#lines[@]}" -eq 1 ]
@@ -186,4 +196,35 @@ for i in range(20):
     del x
 print("done")'
     is "done"
+}
+
+@test "a sandbox that sleeps uses no processor; a busy thread starves nobody" {
+    python3 - "$THAW" <<'END'
+import resource, subprocess, sys
+def seconds(code):
+    used = lambda: sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    before = used()
+    subprocess.run([sys.argv[1], "run", "-c", code], check=True)
+    return used() - before
+seconds("pass")
+assert seconds("import time; time.sleep(5)") - seconds("pass") < 1
+END
+    run thaw run -c '
+import threading, time
+stop, woken, turns = False, 0, 0
+def busy():
+    global turns
+    while not stop:
+        turns += 1
+thread = threading.Thread(target=busy)
+thread.start()
+end = time.monotonic() + 2
+while time.monotonic() < end:
+    time.sleep(0.02)
+    woken += 1
+stop = True
+thread.join()
+assert woken > 10 and turns > 1000, (woken, turns)
+print("both")'
+    is both
 }

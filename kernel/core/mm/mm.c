@@ -461,6 +461,8 @@ int mm_mprotect(struct mm *mm, u64 addr, u64 len, u32 prot)
             flags |= VMA_WRITTEN;
         if (vma_is_lazy(prot, flags, v->file, vlen))
             flags |= VMA_LAZY;
+        if (v->prot & PROT_EXEC && prot != v->prot)
+            machine_code_changes(mm, v->start, vlen);
         if ((flags & (VMA_SHARED | VMA_PAGES | VMA_IMAGE)) == VMA_SHARED && v->file && (prot & PROT_WRITE))
             err = -EACCES;          /* a copy */
         else if (flags & VMA_PAGES) /* from now on by faults */
@@ -597,6 +599,8 @@ static s64 remap_move(struct mm *mm, u64 old, u64 old_len, u64 new_len, u64 new_
 
     if (!vma_reserve(mm, 4))
         return -ENOMEM;
+    if (v.prot & PROT_EXEC)
+        machine_code_changes(mm, old, old_len);
     vma_erase(mm, new_addr, new_addr + new_len);
     if (v.flags & VMA_PAGES) {
         int err = machine_map_anon(mm, new_addr, new_len, PROT_NONE);
