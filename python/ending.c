@@ -24,7 +24,7 @@ static struct {
     PyObject *builtins; /* dict: the builtins at the snapshot */
     bool gc_was_there;  /* in sys.modules, before we needed it */
     int gc_counts[3];   /* as they were when the interpreter was ready */
-    PyObject *gc_get_objects, *gc_freeze, *gc_unfreeze, *gc_callbacks;
+    PyObject *gc_get_objects, *gc_freeze, *gc_unfreeze, *gc_callbacks, *gc_garbage;
     PyTypeObject *text_type, *writer_type, *raw_type, *base_type;
 } ending;
 
@@ -157,6 +157,7 @@ int ending_prepare(PyObject *stash, int start_adds)
     ending.gc_freeze = PyObject_GetAttrString(gc, "freeze");
     ending.gc_unfreeze = PyObject_GetAttrString(gc, "unfreeze");
     ending.gc_callbacks = PyObject_GetAttrString(gc, "callbacks");
+    ending.gc_garbage = PyObject_GetAttrString(gc, "garbage");
     ending.text_type = ending_type(io, "TextIOWrapper");
     ending.writer_type = ending_type(io, "BufferedWriter");
     ending.raw_type = ending_type(io, "FileIO");
@@ -281,8 +282,6 @@ static bool ending_callback_is_tidying(PyObject *callback)
 static bool ending_object_matters(PyObject *o)
 {
     PyTypeObject *type = Py_TYPE(o);
-    if (type->tp_del != NULL)
-        return true;
     if (type->tp_finalize != NULL)
         return !ending_is_standard(o);
     if (PyWeakref_Check(o)) {
@@ -301,11 +300,9 @@ static PyObject *ending_objects(void)
     return list;
 }
 
-static bool ending_is_quiet(void)
+static bool ending_is_quiet(PyObject *list)
 {
-    PyObject *list = ending_objects(), *key, *value;
-    if (list == NULL)
-        return false;
+    PyObject *key, *value;
     bool quiet = true;
     for (Py_ssize_t i = 0; quiet && i < PyList_GET_SIZE(list); i++)
         quiet = !ending_object_matters(PyList_GET_ITEM(list, i));
@@ -315,8 +312,19 @@ static bool ending_is_quiet(void)
     if (main != NULL && PyModule_Check(main))
         while (quiet && PyDict_Next(PyModule_GetDict(main), &pos, &key, &value))
             quiet = PyObject_IS_GC(value) || !ending_object_matters(value);
-    Py_DECREF(list);
     return quiet;
+}
+
+/*
+ * Garbage that cannot be collected: there is some, or there may be, for a type has a finalizer of before PEP 442. The
+ * interpreter warns of it in the middle of taking itself apart.
+ */
+static bool ending_has_garbage(PyObject *list)
+{
+    bool found = PyList_Check(ending.gc_garbage) && PyList_GET_SIZE(ending.gc_garbage) > 0;
+    for (Py_ssize_t i = 0; !found && i < PyList_GET_SIZE(list); i++)
+        found = Py_TYPE(PyList_GET_ITEM(list, i))->tp_del != NULL;
+    return found;
 }
 
 /* ---- taking apart what the run made: the order is that of CPython's finalize_modules() ---- */
@@ -453,6 +461,25 @@ static void ending_sweep(void)
 
 /* ---- taking over ---- */
 
+static PyObject *ending_no_event(void *asked)
+{
+    *(bool *)asked = true;
+    PyErr_SetNone(PyExc_StopIteration);
+    return NULL;
+}
+
+/*
+ * Are there audit hooks, who would see us look at the collector's objects and miss the interpreter's own last events?
+ * Arguments of an event are made only if somebody is to see it; this one's cannot be made, and so nobody does.
+ */
+static bool ending_is_audited(void)
+{
+    bool asked = false;
+    if (PySys_Audit("thaw.ending", "O&", ending_no_event, &asked) < 0)
+        PyErr_Clear();
+    return asked;
+}
+
 /* Makes the interpreter one that can be taken apart as a whole. */
 static void ending_release(void)
 {
@@ -472,6 +499,7 @@ static void ending_release(void)
     Py_CLEAR(ending.gc_freeze);
     Py_CLEAR(ending.gc_unfreeze);
     Py_CLEAR(ending.gc_callbacks);
+    Py_CLEAR(ending.gc_garbage);
 }
 
 static void ending_streams_reset(void)
@@ -494,8 +522,11 @@ static void ending_streams_reset(void)
 static void ending_take_over(PyObject *capsule)
 {
     PyObject *hook = PyCapsule_GetContext(capsule);
-    if (Py_IsInitialized() || !ending_stream_is_plain(name_sys(NAME_stdout)) ||
-        !ending_stream_is_plain(name_sys(NAME_stderr))) {
+    bool whole = Py_IsInitialized() || !ending_stream_is_plain(name_sys(NAME_stdout)) ||
+                 !ending_stream_is_plain(name_sys(NAME_stderr)) || ending_is_audited();
+    PyObject *objects = whole ? NULL : ending_objects();
+    if (objects == NULL || ending_has_garbage(objects)) {
+        Py_XDECREF(objects);
         ending_release();
         Py_XDECREF(hook);
         return;
@@ -506,7 +537,9 @@ static void ending_take_over(PyObject *capsule)
     if (ending_stream_flush(NAME_stderr) < 0)
         ending.end.status = 120;
     ending_streams_reset();
-    if (!ending_is_quiet())
+    bool quiet = ending_is_quiet(objects);
+    Py_DECREF(objects);
+    if (!quiet)
         ending_sweep();
     /* Natively their own finalizers do this, and swallow errors as well. */
     ending_stream_flush(NAME___stdout__);
