@@ -25,12 +25,14 @@ PYTHON = "/usr/bin/python3"
 ISOLATED, ISOLATED_BESIDE = ["-I", "-B"], ["-E", "-s", "-B"]
 
 BASELINE, COLD, RESTORED = "python3 -S -E -I", "thaw run --cold", "thaw run"
+STOCK = "thaw run, Debian's Python"
 
 # What the project has set itself: a figure is to be at most this.
 TARGETS = {
     "restored hello / native": 0.25,
     "cold hello / native": 2.0,
     "CPU-bound work / native": 1.05,
+    "programs of a suite / native": 1.05,
     "private MiB per live sandbox": 4.0,
     "snapshot MiB": 16.0,
     "1,000,000 os.getppid() / native": 2.0,
@@ -160,10 +162,10 @@ class Bench:
 
     def print_rows(self, workload):
         rows = [row for row in self.results["rows"] if row["workload"] == workload]
-        self.say(f"  {'':<20} {'p50 ms':>9} {'p99 ms':>9} {'min ms':>9} {'runs':>5} {'/ native':>9} {'faults':>8}")
+        self.say(f"  {'':<26} {'p50 ms':>9} {'p99 ms':>9} {'min ms':>9} {'runs':>5} {'/ native':>9} {'faults':>8}")
         for row in rows:
             self.say(
-                f"  {row['command']:<20} {row['p50_ms']:>9.2f} {row['p99_ms']:>9.2f} {row['min_ms']:>9.2f} "
+                f"  {row['command']:<26} {row['p50_ms']:>9.2f} {row['p99_ms']:>9.2f} {row['min_ms']:>9.2f} "
                 f"{row['runs']:>5} {row['ratio']:>9.3f} {row['minor_faults']:>8}"
             )
 
@@ -219,6 +221,24 @@ class Bench:
             mean = math.prod(ratio for ratio, _ in ratios) ** (1 / len(ratios))
             self.results["cpu_geometric_mean"] = mean
             self.target("CPU-bound work / native", worst, f"worst: {name}; geometric mean {mean:.3f}")
+
+    def bench_suite(self):
+        """Programs of the kinds that pyperformance has, in the default image and in Debian's own Python."""
+        ratios = {RESTORED: [], STOCK: []}
+        for script in sorted(WORKLOADS.glob("suite_*.py")):
+            rows = [row for row in self.commands(script) if row[0] in (BASELINE, RESTORED)]
+            rows.append((STOCK, [self.thaw, "run", *self.image("python-stock"), str(script)]))
+            self.say(f"\n{script.stem}")
+            self.measure(script.stem, rows, self.rounds(9, 3), 1)
+            for name, found in ratios.items():
+                row = self.row(script.stem, name)
+                if row:
+                    found.append((row["ratio"], script.stem))
+        worst = {name: max(found) for name, found in ratios.items() if found}
+        if worst:
+            means = {name: math.prod(r for r, _ in ratios[name]) ** (1 / len(ratios[name])) for name in worst}
+            detail = "; ".join(f"{name}: worst {r:.3f} ({script}), mean {means[name]:.3f}" for name, (r, script) in worst.items())
+            self.target("programs of a suite / native", max(worst.values())[0], detail)
 
     def bench_calls(self):
         targets = {"calls_getppid": "1,000,000 os.getppid() / native", "calls_fork": "fork and wait / native",
@@ -408,6 +428,7 @@ class Bench:
             "program": ("program: examples/hello, the program of `make hello`", self.bench_program),
             "json": ("json: 100,000 round trips", self.bench_json),
             "cpu": ("cpu: loops, calls, floats, objects, library code", self.bench_cpu),
+            "suite": ("suite: programs of the kinds that pyperformance has", self.bench_suite),
             "memory": ("memory of sandboxes alive at once", self.bench_memory),
             "size": ("sizes", self.bench_size),
             "calls": ("calls: system calls, files, processes", self.bench_calls),
