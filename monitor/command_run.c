@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static const char run_help[] =
@@ -77,13 +78,14 @@ struct run {
     uint64_t start_ns;
     int stats_fd, signal_fd;
     struct thaw_error confine_error;
-    bool confine_failed;
+    bool confine_due, confine_failed;
 };
 
 static void run_confine(void *arg)
 {
     struct run *r = arg;
 
+    r->confine_due = false;
     if (confine_self(sandbox_shares(r->sandbox), sandbox_proc(r->sandbox), r->options.harden, &r->confine_error) < 0)
         r->confine_failed = true;
 }
@@ -124,15 +126,18 @@ static void signals_forward(struct run *r)
             thaw_sandbox_signal(r->sandbox, (int)info.ssi_signo, &ignored);
 }
 
-/* How long thaw and the sandbox's kernel keep to one processor (spawned.h): a short program's whole life. */
-#define PINNED_NS 50000000u
+/*
+ * A short program's whole life. So long thaw and the sandbox's kernel keep to one processor (spawned.h), and thaw has
+ * not confined itself unless the sandbox asks it for something.
+ */
+#define SHORT_NS 50000000u
 
 static int poll_timeout(const struct run *r, uint64_t deadline)
 {
     uint64_t now;
 
-    if (r->spawned.pinned && (!deadline || deadline > r->start_ns + PINNED_NS))
-        deadline = r->start_ns + PINNED_NS;
+    if ((r->spawned.pinned || r->confine_due) && (!deadline || deadline > r->start_ns + SHORT_NS))
+        deadline = r->start_ns + SHORT_NS;
     if (!deadline)
         return -1;
     now = command_now();
@@ -140,6 +145,14 @@ static int poll_timeout(const struct run *r, uint64_t deadline)
         return 0;
     now = (deadline - now + 999999) / 1000000;
     return now > 1000000 ? 1000000 : (int)now;
+}
+
+/* Is there a word from the sandbox, rather than the end of all? */
+static bool sandbox_speaks(const struct pollfd *control)
+{
+    char c;
+
+    return control->revents && (!(control->revents & POLLHUP) || recv(control->fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) > 0);
 }
 
 /* Serves the sandbox to its end. The exit status; status is filled in. */
@@ -164,10 +177,19 @@ static int run_supervise(struct run *r, struct thaw_status *status)
             thaw_sandbox_stop(r->sandbox);
             return command_fail(&err);
         }
-        if (r->spawned.pinned && command_now() >= r->start_ns + PINNED_NS)
+        if ((r->spawned.pinned || r->confine_due) && command_now() >= r->start_ns + SHORT_NS) {
             spawn_unpin(&r->spawned);
+            if (r->confine_due)
+                run_confine(r);
+        }
         if (n > 0 && p[2].revents)
             signals_forward(r);
+        if (n > 0 && r->confine_due && !p[0].revents && (p[3].revents || sandbox_speaks(&p[1])))
+            run_confine(r);
+        if (r->confine_failed) {
+            thaw_sandbox_stop(r->sandbox);
+            return command_fail(&r->confine_error);
+        }
         if (n > 0 && (p[0].revents || p[1].revents || p[3].revents) && thaw_sandbox_step(r->sandbox, &err) != 0)
             break;
         if (deadline && command_now() >= deadline) {
@@ -175,7 +197,7 @@ static int run_supervise(struct run *r, struct thaw_status *status)
             thaw_sandbox_stop(r->sandbox);
             break;
         }
-        if (r->confine_failed) {
+        if (r->confine_failed) { /* right after the snapshot */
             thaw_sandbox_stop(r->sandbox);
             return command_fail(&r->confine_error);
         }
@@ -381,7 +403,7 @@ static int command_start(char **argv, uint64_t start_ns, enum options_for what)
     if (thaw_sandbox_snapshot_pending(r.sandbox))
         sandbox_on_snapshot(r.sandbox, run_confine, &r);
     else
-        run_confine(&r);
+        r.confine_due = true;
     exit_status = run_supervise(&r, &status);
     return run_finish(&r, exit_status, &status);
 }
