@@ -55,7 +55,7 @@
 #define THAW_FD_STDERR 2
 #define THAW_FD_CONTROL 3  /* SOCK_SEQPACKET to the monitor: struct thaw_call */
 #define THAW_FD_IMAGE 4    /* the root image, read-only; absent with a host directory as root */
-#define THAW_FD_SNAPSHOT 5 /* the snapshot, read-only; closed before the guest runs */
+#define THAW_FD_SNAPSHOT 5 /* the snapshot, read-only; closed before the guest runs unless regions are deferred */
 #define THAW_FD_MEMORY 7   /* memory that processes share; from the first fork on */
 
 #define THAW_SIG_KICK 16     /* SIGSTKFLT: calls a thread of the sandbox into its kernel */
@@ -168,6 +168,8 @@ struct thaw_boot {
     uint32_t request_size;
     uint32_t region_off; /* struct thaw_region[THAW_REGION_MAX] */
     uint32_t region_count;
+    uint32_t deferred;   /* process machine: how many of them are mapped when they are touched; their start is odd */
+    uint32_t reserved;
     uint32_t filter_off; /* struct sock_filter[filter_len], installed before the guest runs */
     uint32_t filter_len;
     uint32_t cpus;                      /* host processors the sandbox may use */
@@ -303,7 +305,7 @@ THAW_ASSERT_SIZE(struct thaw_region, 32);
 THAW_ASSERT_SIZE(struct thaw_stats, 72);
 THAW_ASSERT_SIZE(struct thaw_exit, 256);
 THAW_ASSERT_SIZE(struct thaw_vdso, 40);
-THAW_ASSERT_SIZE(struct thaw_boot, 536);
+THAW_ASSERT_SIZE(struct thaw_boot, 544);
 THAW_ASSERT_SIZE(struct thaw_call, 48);
 THAW_ASSERT_SIZE(struct thaw_kvm, 112 + THAW_CALL_DATA_MAX);
 THAW_ASSERT_SIZE(struct thaw_answer, 56);

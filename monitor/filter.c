@@ -63,6 +63,7 @@ struct rule {
 static const uint32_t futex_ops[] = {FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, 0};
 static const uint32_t tty_ioctls[] = {TCGETS,   TCSETS, TCSETSW, TCSETSF, TIOCGWINSZ, TIOCSWINSZ, TIOCGPGRP,
                                       FIONREAD, TCFLSH, TCSBRK,  TCXONC,  TIOCOUTQ,   0};
+static const uint32_t files[] = {THAW_FD_IMAGE, THAW_FD_SNAPSHOT, 0};
 static const uint32_t advices[] = {MADV_DONTNEED, MADV_HUGEPAGE, 0};
 static const uint32_t thread_signals[] = {THAW_SIG_KICK, SIGPWR /* HOST_SIG_PARK of the kernel */, 0};
 static const uint32_t prctl_bases[] = {ARCH_SET_FS, ARCH_SET_GS, ARCH_GET_FS, ARCH_GET_GS, 0};
@@ -74,9 +75,9 @@ static const struct rule rules[] = {
     {SYS_read, {{AT_MOST, 0, THAW_FD_CONTROL, NULL}}},
     {SYS_futex, {{ONE_OF, 1, 0, futex_ops}}},
     {SYS_clock_gettime, {{AT_MOST, 0, 11, NULL}}},
-    /* anonymous memory, or private pages of the image */
+    /* anonymous memory, or private pages of the image or the snapshot */
     {SYS_mmap, {{EQUAL64, 3, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL}, {NONE, 0, 0, NULL}, {NONE, 0, 0, NULL}}},
-    {SYS_mmap, {{EQUAL64, 3, MAP_PRIVATE | MAP_FIXED, NULL}, {EQUAL64, 4, THAW_FD_IMAGE, NULL}, {NONE, 0, 0, NULL}}},
+    {SYS_mmap, {{EQUAL64, 3, MAP_PRIVATE | MAP_FIXED, NULL}, {ONE_OF, 4, 0, files}, {NONE, 0, 0, NULL}}},
     /* the memory that processes share */
     {SYS_mmap, {{EQUAL64, 3, MAP_SHARED | MAP_FIXED, NULL}, {EQUAL64, 4, THAW_FD_MEMORY, NULL}, {NONE, 0, 0, NULL}}},
     {SYS_munmap, {{NONE, 0, 0, NULL}}},

@@ -73,6 +73,7 @@ int machine_snapshot(void)
 {
     struct thaw_call call = {.op = THAW_CALL_SNAPSHOT};
     const u32 rw = HOST_PROT_READ | HOST_PROT_WRITE;
+    memory_settle_all();
     /* In order of address, as the file has them. */
     int err = snapshot_list_user();
     err = err ? err
@@ -135,7 +136,8 @@ void process_entry(struct thaw_boot *b)
     memory_init();
     if (restore) {
         memory_restore();
-        host_syscall(HOST_close, THAW_FD_SNAPSHOT, 0, 0, 0, 0, 0);
+        if (!boot->deferred)
+            host_syscall(HOST_close, THAW_FD_SNAPSHOT, 0, 0, 0, 0, 0);
     } else {
         memory_fresh();
     }

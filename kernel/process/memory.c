@@ -15,27 +15,115 @@ static int host_prot(u32 prot)
 
 static int check(s64 ret) { return ret < 0 && ret > -4096 ? (int)ret : 0; }
 
-int machine_map_anon(struct mm *mm, u64 addr, u64 len, u32 prot)
+/*
+ * Regions of a snapshot that a restored start left for later: those without a hint that the training run touched them.
+ * Each is mapped as a whole by the first fault in it, or right before something is done to a part of it. They are marked
+ * in the boot area's list, which is in order of address.
+ */
+#define DEFERRED 1u /* in a region's start, which is page-aligned otherwise */
+
+static int map_region(u64 start, const struct thaw_region *r);
+
+static int settle(struct thaw_region *r)
+{
+    r->start &= ~(u64)DEFERRED;
+    boot->deferred--;
+    return map_region(r->start, r);
+}
+
+static struct thaw_region *regions(void) { return (void *)((char *)boot + boot->region_off); }
+
+bool memory_fault(u64 addr)
+{
+    struct thaw_region *r = regions();
+
+    if (!boot->deferred)
+        return false;
+    for (u32 i = 0; i < boot->region_count; i++)
+        if (r[i].start & DEFERRED && addr >= r[i].start - DEFERRED && addr - (r[i].start - DEFERRED) < r[i].len) {
+            if (settle(&r[i]))
+                mm_out_of_memory();
+            return true;
+        }
+    return false;
+}
+
+/* Before something is done to [addr, addr + len). gone: what was mapped there is not looked at again. */
+static int settle_range(u64 addr, u64 len, bool gone)
+{
+    struct thaw_region *r = regions();
+    int err = 0;
+
+    if (!boot->deferred)
+        return 0;
+    for (u32 i = 0; i < boot->region_count && !err; i++) {
+        u64 start = r[i].start - DEFERRED;
+        if (!(r[i].start & DEFERRED) || start >= addr + len || addr >= start + r[i].len)
+            continue;
+        if (gone && start >= addr && r[i].len <= len - (start - addr)) {
+            r[i].start = start;
+            boot->deferred--;
+        } else {
+            err = settle(&r[i]);
+        }
+    }
+    return err;
+}
+
+void memory_settle_all(void)
+{
+    int err = settle_range(THAW_USER_START, THAW_USER_END - THAW_USER_START, false);
+    if (err)
+        panic("restore of memory: error %d", -err);
+}
+
+static int map_anon(u64 addr, u64 len, u32 prot)
 {
     return check(host_syscall(HOST_mmap, addr, len, (u64)host_prot(prot), MAP_HERE | HOST_MAP_ANONYMOUS, (u64)-1, 0));
 }
 
-int machine_map_image(struct mm *mm, u64 addr, u64 len, u32 prot, u64 offset)
+static void advise_huge(u64 addr, u64 len)
 {
-    return check(host_syscall(HOST_mmap, addr, len, (u64)host_prot(prot), MAP_HERE, THAW_FD_IMAGE, offset));
+    host_syscall(HOST_madvise, addr, len, HOST_MADV_HUGEPAGE, 0, 0, 0);
 }
 
-int machine_unmap(struct mm *mm, u64 addr, u64 len) { return check(host_syscall(HOST_munmap, addr, len, 0, 0, 0, 0)); }
+static int map_file(u64 addr, u64 len, u32 prot, int fd, u64 offset)
+{
+    return check(host_syscall(HOST_mmap, addr, len, (u64)host_prot(prot), MAP_HERE, (u64)fd, offset));
+}
+
+int machine_map_anon(struct mm *mm, u64 addr, u64 len, u32 prot)
+{
+    int err = settle_range(addr, len, true);
+    return err ? err : map_anon(addr, len, prot);
+}
+
+int machine_map_image(struct mm *mm, u64 addr, u64 len, u32 prot, u64 offset)
+{
+    int err = settle_range(addr, len, true);
+    return err ? err : map_file(addr, len, prot, THAW_FD_IMAGE, offset);
+}
+
+int machine_unmap(struct mm *mm, u64 addr, u64 len)
+{
+    int err = settle_range(addr, len, true);
+    return err ? err : check(host_syscall(HOST_munmap, addr, len, 0, 0, 0, 0));
+}
 
 int machine_protect(struct mm *mm, u64 addr, u64 len, u32 prot)
 {
-    return check(host_syscall(HOST_mprotect, addr, len, (u64)host_prot(prot), 0, 0, 0));
+    int err = settle_range(addr, len, false);
+    return err ? err : check(host_syscall(HOST_mprotect, addr, len, (u64)host_prot(prot), 0, 0, 0));
 }
 
 int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len)
 {
     const u64 flags = HOST_MREMAP_MAYMOVE | HOST_MREMAP_FIXED;
-    int err = check(host_syscall(HOST_mremap, old, old_len, new_len, flags, new_addr, 0));
+    int err = settle_range(old, old_len, false);
+    err = err ? err : settle_range(new_addr, new_len, true);
+    if (err)
+        return err;
+    err = check(host_syscall(HOST_mremap, old, old_len, new_len, flags, new_addr, 0));
 
     if (err != -EFAULT || old_len != new_len)
         return err;
@@ -48,17 +136,19 @@ int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len
 
 int machine_discard(struct mm *mm, u64 addr, u64 len)
 {
-    return check(host_syscall(HOST_madvise, addr, len, HOST_MADV_DONTNEED, 0, 0, 0));
+    int err = settle_range(addr, len, false);
+    return err ? err : check(host_syscall(HOST_madvise, addr, len, HOST_MADV_DONTNEED, 0, 0, 0));
 }
 
 void machine_advise_huge(struct mm *mm, u64 addr, u64 len)
 {
-    host_syscall(HOST_madvise, addr, len, HOST_MADV_HUGEPAGE, 0, 0, 0);
+    if (!settle_range(addr, len, false))
+        advise_huge(addr, len);
 }
 
 int machine_map_pages(struct mm *mm, u64 addr, u64 len, u32 prot, void *pages)
 {
-    BUG_ON(!memory_shared);
+    BUG_ON(!memory_shared); /* and so nothing is deferred */
     return check(host_syscall(HOST_mmap, addr, len, (u64)host_prot(prot), HOST_MAP_SHARED | HOST_MAP_FIXED,
                               THAW_FD_MEMORY, shared_offset((u64)pages)));
 }
@@ -73,7 +163,7 @@ int machine_heap_grow(u64 addr, u64 len)
         return len <= sizeof(heap_first) ? 0 : -ENOMEM;
     if (memory_shared) /* it is mapped already, as far as it may ever go */
         return len <= shared_heap_end() - addr ? 0 : -ENOMEM;
-    return machine_map_anon(NULL, addr, len, PROT_READ | PROT_WRITE);
+    return map_anon(addr, len, PROT_READ | PROT_WRITE);
 }
 
 const void *machine_image(void) { return boot->image_size ? (const void *)THAW_IMAGE_ADDR : NULL; }
@@ -116,7 +206,7 @@ void memory_fresh(void)
 {
     u64 len = (u64)(kernel_bss_end - kernel_data_start);
 
-    if (machine_map_anon(NULL, (u64)kernel_data_start, len, PROT_READ | PROT_WRITE))
+    if (map_anon((u64)kernel_data_start, len, PROT_READ | PROT_WRITE))
         panic("no memory for the kernel's data");
     memcpy(kernel_data_copy, kernel_data_load, (size_t)(kernel_data_end - kernel_data_copy));
 }
@@ -170,43 +260,75 @@ static u32 restore_populate(const struct thaw_region *r, u32 left)
     return n;
 }
 
-/* Should the host have to read a snapshot's file, after it was started anew say, then by huge pages of its page cache. */
+/* Should the host have to read a file, after it was started anew say, then by huge pages of its page cache. */
 #define READ_HUGE_MIN (64u << 10)
+
+/* ZERO, IMAGE, DATA or HUGE. */
+static int map_region(u64 start, const struct thaw_region *r)
+{
+    const bool data = r->kind == THAW_REGION_DATA, image = r->kind == THAW_REGION_IMAGE;
+    int err = data || image ? map_file(start, r->len, r->prot, data ? THAW_FD_SNAPSHOT : THAW_FD_IMAGE, r->offset)
+                            : map_anon(start, r->len, r->prot);
+
+    if (!err && (r->kind == THAW_REGION_HUGE || (data && r->len >= READ_HUGE_MIN) || (image && r->len >= THAW_HUGE_SIZE)))
+        advise_huge(start, r->len);
+    return err;
+}
+
+/* Hints of one kind, in order of address. */
+struct hints {
+    const struct thaw_region *at, *end;
+};
+
+static struct hints hints_find(const struct thaw_region *r, const struct thaw_region *end, u32 write)
+{
+    struct hints h;
+
+    while (r < end && (r->kind != THAW_REGION_POPULATE || (r->prot & PROT_WRITE) != write))
+        r++;
+    for (h.at = r; r < end && r->kind == THAW_REGION_POPULATE && (r->prot & PROT_WRITE) == write; r++)
+        ;
+    h.end = r;
+    return h;
+}
+
+/* Regions are asked about in order of address. */
+static bool hints_touch(struct hints *h, const struct thaw_region *r)
+{
+    while (h->at < h->end && h->at->start + h->at->len <= r->start)
+        h->at++;
+    return h->at < h->end && h->at->start < r->start + r->len;
+}
 
 /* The regions come from a snapshot that the monitor has checked: none overlaps another or lies where it must not. */
 void memory_restore(void)
 {
-    const struct thaw_region *r = (const void *)((const char *)boot + boot->region_off);
+    struct thaw_region *r = regions(), *end = r + boot->region_count;
+    struct hints written = hints_find(r, end, PROT_WRITE), read = hints_find(r, end, 0);
+    const bool trained = written.at < written.end || read.at < read.end;
 
-    for (u32 i = 0, n; i < boot->region_count; i += n, r += n) {
-        s64 ret;
+    for (u32 n; r < end; r += n) {
+        s64 ret = 0;
         n = 1;
         switch (r->kind) {
-        case THAW_REGION_ZERO: ret = machine_map_anon(NULL, r->start, r->len, r->prot); break;
+        case THAW_REGION_ZERO:
         case THAW_REGION_IMAGE:
-            ret = machine_map_image(NULL, r->start, r->len, r->prot, r->offset);
-            /* Should the pages have to be read first, then as huge ones. */
-            if (r->len >= THAW_HUGE_SIZE)
-                machine_advise_huge(NULL, r->start, r->len);
-            break;
         case THAW_REGION_DATA:
-            ret = check(host_syscall(HOST_mmap, r->start, r->len, (u64)host_prot(r->prot), MAP_HERE, THAW_FD_SNAPSHOT,
-                                     r->offset));
-            if (!ret && r->len >= READ_HUGE_MIN)
-                machine_advise_huge(NULL, r->start, r->len);
-            break;
-        case THAW_REGION_HUGE:
-            ret = machine_map_anon(NULL, r->start, r->len, r->prot);
-            machine_advise_huge(NULL, r->start, r->len);
-            break;
+            if (trained && is_user_range(r->start, r->len) && !hints_touch(&written, r) && !hints_touch(&read, r)) {
+                r->start |= DEFERRED;
+                boot->deferred++;
+                break;
+            }
+            __attribute__((fallthrough));
+        case THAW_REGION_HUGE: ret = map_region(r->start, r); break;
         case THAW_REGION_COPY:
-            ret = restore_copy(r, boot->region_count - i);
+            ret = restore_copy(r, (u32)(end - r));
             if (ret > 0) {
                 n = (u32)ret;
                 ret = 0;
             }
             break;
-        default: n = restore_populate(r, boot->region_count - i); ret = 0;
+        default: n = restore_populate(r, (u32)(end - r));
         }
         if (ret)
             panic("restore of memory at %#lx, %lu bytes: error %ld", (unsigned long)r->start, (unsigned long)r->len,

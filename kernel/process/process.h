@@ -127,6 +127,9 @@ void monitor_tell(u32 op, u64 a, u64 b);
 void memory_init(void);
 void memory_fresh(void);
 void memory_restore(void);
+/* A fault at addr, where nothing is mapped: true if a deferred region belongs there and is mapped now. Under the lock. */
+bool memory_fault(u64 addr);
+void memory_settle_all(void); /* nothing is deferred any more */
 /* Gives back what is not used of the huge page that a restore read the kernel's data into. Under the lock. */
 void memory_trim(void);
 

@@ -132,6 +132,7 @@ int machine_share(void)
 
     if (memory_shared)
         return 0;
+    memory_settle_all();
     if (notify_fd < 0 || under_way)
         return -EAGAIN;
     under_way = true;

@@ -27,6 +27,7 @@
 
 #define AUDIT_ARCH_I386 0x40000003u
 #define PF_WRITE 2u
+#define SEGV_MAPERR 1
 #define TRAP_GP 13
 #define GP_INT80 (0x80u << 3 | 2u) /* the error code: entry 0x80 of the IDT */
 
@@ -161,7 +162,8 @@ static void trap_kernel_fault(int sig, struct host_siginfo *si, struct host_ucon
     u64 addr = si->fault.addr;
     char trace[160];
 
-    if (sig == SIGSEGV && is_user_range(addr, 1) && kernel_fault_fixable(addr, uc->err & PF_WRITE))
+    if (sig == SIGSEGV && is_user_range(addr, 1) &&
+        (memory_fault(addr) || kernel_fault_fixable(addr, uc->err & PF_WRITE)))
         return;
     for (const struct uaccess_entry *e = uaccess_table; e < uaccess_table_end; e++)
         if (uc->rip >= e->from && uc->rip < e->to) {
@@ -176,6 +178,17 @@ static void trap_kernel_fault(int sig, struct host_siginfo *si, struct host_ucon
           trace);
 }
 
+/* What a restore has left for when it is needed. */
+static bool trap_deferred(int sig, const struct host_siginfo *si)
+{
+    if (sig != SIGSEGV || si->code != SEGV_MAPERR || !boot->deferred)
+        return false;
+    kernel_lock();
+    bool mapped = memory_fault(si->fault.addr);
+    kernel_unlock();
+    return mapped;
+}
+
 static void trap_fault(int sig, struct host_siginfo *si, struct host_ucontext *uc)
 {
     struct thread_info *ti = thread_info();
@@ -185,6 +198,8 @@ static void trap_fault(int sig, struct host_siginfo *si, struct host_ucontext *u
         trap_kernel_fault(sig, si, uc);
         return;
     }
+    if (trap_deferred(sig, si))
+        return;
     if (trap_enter(ti, &regs, uc)) {
         trap_leave(ti, &regs, uc);
         return;

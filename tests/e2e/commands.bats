@@ -126,7 +126,7 @@ P
         grep -q '^Seccomp:.2$' /proc/$p/status
     done
     # what the sandbox holds of the host's descriptors
-    if [ -r /proc/$child/fd ]; then [ "$(ls /proc/$child/fd | sort -n | tail -n1)" -le 5 ]; fi
+    if [ -r /proc/$child/fd ]; then [ "$(ls /proc/$child/fd | sort -n | tail -n1)" -le 6 ]; fi
     kill -9 $pid
 }
 

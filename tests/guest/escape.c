@@ -157,7 +157,7 @@ static void window_list(void)
     NO(SYS_mmap, 0, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     NO(SYS_mmap, p, 4096, PROT_READ, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
     for (long fd = 0; fd < 64; fd++) {
-        if (fd != THAW_FD_IMAGE)
+        if (fd != THAW_FD_IMAGE && fd != THAW_FD_SNAPSHOT)
             NO(SYS_mmap, p, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd, 0);
         if (fd != THAW_FD_MEMORY)
             NO(SYS_mmap, p, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0);
