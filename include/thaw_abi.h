@@ -35,6 +35,9 @@
 #define THAW_HEAP_ADDR 0x0000700100000000ull
 #define THAW_HEAP_END 0x0000701000000000ull
 #define THAW_IMAGE_ADDR 0x0000701000000000ull /* the root image, read-only */
+/* Process machine: an image of this size at most lies here instead, within one page table of the kernel's. */
+#define THAW_IMAGE_NEAR_ADDR 0x0000700002000000ull
+#define THAW_IMAGE_NEAR_MAX (THAW_KSTACK_ADDR - THAW_IMAGE_NEAR_ADDR)
 #define THAW_WINDOW_END 0x0000710000000000ull
 /* What the host gives a process ends here; above the window only the host's vDSO is left. */
 #define THAW_HOST_END 0x00007ffffffff000ull
@@ -168,8 +171,10 @@ struct thaw_boot {
     uint32_t request_size;
     uint32_t region_off; /* struct thaw_region[THAW_REGION_MAX] */
     uint32_t region_count;
-    uint32_t deferred;   /* process machine: how many of them are mapped when they are touched; their start is odd */
+    uint32_t deferred; /* process machine: how many of them are mapped when they are touched; their start is odd */
     uint32_t reserved;
+    uint64_t program[2]
+                    [2]; /* process machine: starts and ends of all that is mapped below the boot area; 0: not known */
     uint32_t filter_off; /* struct sock_filter[filter_len], installed before the guest runs */
     uint32_t filter_len;
     uint32_t cpus;                      /* host processors the sandbox may use */
@@ -305,7 +310,7 @@ THAW_ASSERT_SIZE(struct thaw_region, 32);
 THAW_ASSERT_SIZE(struct thaw_stats, 72);
 THAW_ASSERT_SIZE(struct thaw_exit, 256);
 THAW_ASSERT_SIZE(struct thaw_vdso, 40);
-THAW_ASSERT_SIZE(struct thaw_boot, 544);
+THAW_ASSERT_SIZE(struct thaw_boot, 576);
 THAW_ASSERT_SIZE(struct thaw_call, 48);
 THAW_ASSERT_SIZE(struct thaw_kvm, 112 + THAW_CALL_DATA_MAX);
 THAW_ASSERT_SIZE(struct thaw_answer, 56);

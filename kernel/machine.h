@@ -125,8 +125,8 @@ int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len
 /* Code at [addr, addr + len) is about to be moved or to be protected otherwise: what the machine has made of it becomes
  * what it was. */
 void machine_code_changes(struct mm *mm, u64 addr, u64 len);
-/* Private anonymous memory: contents dropped, zero from now on. */
-int machine_discard(struct mm *mm, u64 addr, u64 len);
+/* Private anonymous memory of protection prot: contents dropped, zero from now on. */
+int machine_discard(struct mm *mm, u64 addr, u64 len, u32 prot);
 
 /* A hint: huge pages would be good here. */
 void machine_advise_huge(struct mm *mm, u64 addr, u64 len);

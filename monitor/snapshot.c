@@ -20,10 +20,6 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
-
 void snapshot_sum(const void *data, size_t n, uint8_t sum[16])
 {
     XXH128_canonical_t c;
@@ -261,14 +257,11 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
         thaw_error_set(err, 125, errno, "snapshot %s is not a regular file", path);
         goto bad;
     }
-    /* Its first pages are there already: a fault costs more than the call. */
-    buf = mmap(NULL, SNAPSHOT_PAGES_OFF, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (buf == MAP_FAILED) {
-        buf = NULL;
+    buf = malloc(FIRST);
+    if (!buf) {
         thaw_error_set(err, 125, ENOMEM, "no memory to open snapshot %s", path);
         goto bad;
     }
-    madvise(buf, FIRST, MADV_POPULATE_WRITE);
     if ((uint64_t)st.st_size < SNAPSHOT_PAGES_OFF || !pread_all(s->fd, buf, FIRST, 0)) {
         result = damaged(err, path, "it is too short");
         goto bad;
@@ -308,6 +301,13 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
         goto bad;
     }
     size_t table = h.region_count * sizeof(struct thaw_region);
+    size_t need = h.cpuid_count ? SNAPSHOT_PAGES_OFF : SNAPSHOT_TABLE_OFF + table;
+    char *more = need > FIRST ? realloc(buf, need) : buf;
+    if (!more) {
+        thaw_error_set(err, 125, ENOMEM, "no memory to open snapshot %s", path);
+        goto bad;
+    }
+    buf = more;
     if (SNAPSHOT_TABLE_OFF + table > FIRST &&
         !pread_all(s->fd, buf + FIRST, SNAPSHOT_TABLE_OFF + table - FIRST, FIRST)) {
         result = damaged(err, path, "its table cannot be read");
@@ -363,8 +363,7 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
     s->tables = buf;
     return SNAPSHOT_OK;
 bad:
-    if (buf)
-        munmap(buf, SNAPSHOT_PAGES_OFF);
+    free(buf);
     close(s->fd);
     s->fd = -1;
     return result;
@@ -375,8 +374,7 @@ void snapshot_close(struct snapshot *s)
     if (s->fd >= 0)
         close(s->fd);
     s->fd = -1;
-    if (s->tables)
-        munmap(s->tables, SNAPSHOT_PAGES_OFF);
+    free(s->tables);
     s->tables = NULL;
     s->regions = NULL;
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -49,7 +50,7 @@ struct spawn_order {
     cpu_set_t cpus; /* pinned: what to go back to */
 };
 
-extern const char spawn_name[];
+extern const char spawn_name[], __executable_start[], thaw_data_start[], _end[];
 long spawn_clone(long flags, void *stack_top, int *pidfd, void (*fn)(void *), void *arg);
 void spawn_main(const uint64_t *stack) __attribute__((noreturn));
 
@@ -69,6 +70,8 @@ static void spawn_exec(void *arg)
     raw_syscall(SYS_fcntl, THAW_FD_CONTROL, F_SETFD, 0);
     raw_syscall(SYS_fcntl, SPAWN_FD_BOOT, F_SETFD, 0);
     raw_syscall(SYS_fcntl, SPAWN_FD_EXE, F_SETFD, FD_CLOEXEC);
+    /* The stack need not be moved to a random place, which would take more page tables: nothing stays where it lies. */
+    raw_syscall(SYS_personality, ADDR_NO_RANDOMIZE);
     child_fail(c->boot, "executing /proc/self/exe",
                -(int)raw_syscall(SYS_execveat, SPAWN_FD_EXE, "", argv, envp, AT_EMPTY_PATH));
 }
@@ -149,6 +152,10 @@ void spawn_main(const uint64_t *stack)
 
     spawn_receive(boot, &order);
     spawn_vdso(&boot->vdso, stack);
+    boot->program[0][0] = (uint64_t)__executable_start;
+    boot->program[0][1] = boot->program[0][0] + THAW_HUGE_SIZE;
+    boot->program[1][0] = (uint64_t)thaw_data_start;
+    boot->program[1][1] = ((uint64_t)_end + THAW_PAGE_SIZE - 1) & ~(uint64_t)(THAW_PAGE_SIZE - 1);
     child_limits(boot, process_data_limit(order.memory_limit));
     if (order.harden)
         child_harden(boot);
@@ -158,6 +165,10 @@ void spawn_main(const uint64_t *stack)
 }
 
 /* ---- in the monitor ---- */
+
+/* Beside what the command writes to anyway: page tables cost more than pages. */
+static _Alignas(THAW_PAGE_SIZE) char boot_place[THAW_BOOT_AREA];
+static bool boot_place_taken;
 
 /* More than one processor, and no more than a cpu_set_t has: otherwise nothing is changed. */
 static void spawn_pin(struct spawned *sp)
@@ -187,7 +198,9 @@ int spawn_begin(struct spawned *sp)
     void *boot = MAP_FAILED;
     long pid = -1;
 
-    *sp = (struct spawned){.pidfd = -1, .control = -1};
+    *sp = (struct spawned){.pidfd = -1, .control = -1, .proc = -1};
+    if (boot_place_taken)
+        return -1;
     sp->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* Not by its name, which may mean another file by now. */
     exe = sp->proc < 0 ? -1 : openat(sp->proc, "self/exe", O_PATH | O_CLOEXEC);
@@ -196,10 +209,10 @@ int spawn_begin(struct spawned *sp)
     memfd = memfd_create("thaw-boot", MFD_CLOEXEC);
     if (memfd < 0 || ftruncate(memfd, THAW_BOOT_AREA) || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
         goto out;
-    boot = mmap((void *)THAW_BOOT_ADDR, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE, memfd,
-                0);
+    boot = mmap(boot_place, THAW_BOOT_AREA, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, memfd, 0);
     if (boot == MAP_FAILED)
         goto out;
+    boot_place_taken = true; /* for good: the command starts one sandbox */
     madvise(boot, SPAWN_POPULATE, MADV_POPULATE_WRITE);
 
     struct spawn *spawn = spawn_of(boot);

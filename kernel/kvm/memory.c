@@ -94,7 +94,7 @@ int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len
     return err || old_len == keep ? err : pgtable_clear(t, old + keep, old_len - keep);
 }
 
-int machine_discard(struct mm *mm, u64 addr, u64 len)
+int machine_discard(struct mm *mm, u64 addr, u64 len, u32 prot)
 {
     return mm->machine ? pgtable_discard(mm->machine, addr, len) : 0;
 }

@@ -133,7 +133,7 @@ void process_entry(struct thaw_boot *b)
     bool restore = boot->flags & THAW_BOOT_RESTORE;
 
     boot->stats.t_entry_ns = host_clock(1);
-    memory_init();
+    memory_init(restore);
     if (restore) {
         memory_restore();
         if (!boot->deferred)

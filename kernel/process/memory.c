@@ -82,10 +82,7 @@ static int map_anon(u64 addr, u64 len, u32 prot)
     return check(host_syscall(HOST_mmap, addr, len, (u64)host_prot(prot), MAP_HERE | HOST_MAP_ANONYMOUS, (u64)-1, 0));
 }
 
-static void advise_huge(u64 addr, u64 len)
-{
-    host_syscall(HOST_madvise, addr, len, HOST_MADV_HUGEPAGE, 0, 0, 0);
-}
+static void advise_huge(u64 addr, u64 len) { host_syscall(HOST_madvise, addr, len, HOST_MADV_HUGEPAGE, 0, 0, 0); }
 
 static int map_file(u64 addr, u64 len, u32 prot, int fd, u64 offset)
 {
@@ -134,10 +131,19 @@ int machine_remap(struct mm *mm, u64 old, u64 old_len, u64 new_addr, u64 new_len
     return err;
 }
 
-int machine_discard(struct mm *mm, u64 addr, u64 len)
+int machine_discard(struct mm *mm, u64 addr, u64 len, u32 prot)
 {
+    const struct thaw_region *r = regions(), *end = r + (boot->flags & THAW_BOOT_RESTORE ? boot->region_count : 0);
     int err = settle_range(addr, len, false);
-    return err ? err : check(host_syscall(HOST_madvise, addr, len, HOST_MADV_DONTNEED, 0, 0, 0));
+
+    err = err ? err : check(host_syscall(HOST_madvise, addr, len, HOST_MADV_DONTNEED, 0, 0, 0));
+    /* What came from the snapshot's file would come from there again. */
+    for (; r < end && r->start < addr + len && !err; r++)
+        if (r->kind == THAW_REGION_DATA && r->start + r->len > addr) {
+            u64 from = max(r->start, addr);
+            err = map_anon(from, min(r->start + r->len, addr + len) - from, prot);
+        }
+    return err;
 }
 
 void machine_advise_huge(struct mm *mm, u64 addr, u64 len)
@@ -166,19 +172,24 @@ int machine_heap_grow(u64 addr, u64 len)
     return map_anon(addr, len, PROT_READ | PROT_WRITE);
 }
 
-const void *machine_image(void) { return boot->image_size ? (const void *)THAW_IMAGE_ADDR : NULL; }
+u64 memory_image(void) { return boot->image_size <= THAW_IMAGE_NEAR_MAX ? THAW_IMAGE_NEAR_ADDR : THAW_IMAGE_ADDR; }
+
+const void *machine_image(void) { return boot->image_size ? (const void *)memory_image() : NULL; }
 
 static s64 unmap_between(u64 from, u64 to)
 {
     return to > from ? host_syscall(HOST_munmap, from, to - from, 0, 0, 0, 0) : 0;
 }
 
-/* What the monitor's child left behind goes: all but the boot area, the kernel's file and the host's vDSO. */
-void memory_init(void)
+/*
+ * What the monitor's child left behind goes: all but the boot area, the kernel's file and the host's vDSO. A restore is
+ * going to map regions in place of what was executed, so that this only goes where they leave it: the page tables stay.
+ */
+void memory_init(bool restore)
 {
     u64 vdso = boot->vdso.start ? boot->vdso.start : THAW_WINDOW_END;
     u64 vdso_end = boot->vdso.start ? boot->vdso.end : THAW_WINDOW_END;
-    s64 err = unmap_between(0, THAW_BOOT_ADDR);
+    s64 err = restore && boot->program[0][1] ? 0 : unmap_between(0, THAW_BOOT_ADDR);
 
     err = err ? err : unmap_between(THAW_BOOT_ADDR + THAW_BOOT_AREA, (u64)kernel_start);
     err = err ? err : unmap_between((u64)kernel_data_start, vdso);
@@ -186,9 +197,9 @@ void memory_init(void)
     if (err)
         panic("munmap of the monitor's memory: error %ld", (long)-err);
     if (boot->image_size) {
-        s64 p = host_syscall(HOST_mmap, THAW_IMAGE_ADDR, page_align(boot->image_size), HOST_PROT_READ,
+        s64 p = host_syscall(HOST_mmap, memory_image(), page_align(boot->image_size), HOST_PROT_READ,
                              HOST_MAP_SHARED | HOST_MAP_FIXED, THAW_FD_IMAGE, 0);
-        if (p != (s64)THAW_IMAGE_ADDR)
+        if (p != (s64)memory_image())
             panic("mmap of the image: error %ld", (long)-p);
     }
 }
@@ -270,7 +281,8 @@ static int map_region(u64 start, const struct thaw_region *r)
     int err = data || image ? map_file(start, r->len, r->prot, data ? THAW_FD_SNAPSHOT : THAW_FD_IMAGE, r->offset)
                             : map_anon(start, r->len, r->prot);
 
-    if (!err && (r->kind == THAW_REGION_HUGE || (data && r->len >= READ_HUGE_MIN) || (image && r->len >= THAW_HUGE_SIZE)))
+    if (!err &&
+        (r->kind == THAW_REGION_HUGE || (data && r->len >= READ_HUGE_MIN) || (image && r->len >= THAW_HUGE_SIZE)))
         advise_huge(start, r->len);
     return err;
 }
@@ -298,6 +310,26 @@ static bool hints_touch(struct hints *h, const struct thaw_region *r)
     while (h->at < h->end && h->at->start + h->at->len <= r->start)
         h->at++;
     return h->at < h->end && h->at->start < r->start + r->len;
+}
+
+/* What is left of the executed program between the regions that were mapped goes. */
+static void program_forget(void)
+{
+    const struct thaw_region *r = regions(), *end = r + boot->region_count;
+
+    for (u32 i = 0; i < 2; i++) {
+        u64 at = boot->program[i][0], stop = boot->program[i][1];
+        s64 err = 0;
+        for (const struct thaw_region *p = r; p < end && p->start < stop && p->kind != THAW_REGION_POPULATE; p++) {
+            if (p->start & DEFERRED || p->kind == THAW_REGION_COPY || p->start + p->len <= at)
+                continue;
+            err = err ? err : unmap_between(at, p->start);
+            at = p->start + p->len;
+        }
+        err = err ? err : unmap_between(at, stop);
+        if (err)
+            panic("munmap of the monitor's memory: error %ld", (long)-err);
+    }
 }
 
 /* The regions come from a snapshot that the monitor has checked: none overlaps another or lies where it must not. */
@@ -334,4 +366,5 @@ void memory_restore(void)
             panic("restore of memory at %#lx, %lu bytes: error %ld", (unsigned long)r->start, (unsigned long)r->len,
                   (long)-ret);
     }
+    program_forget();
 }

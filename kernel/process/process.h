@@ -124,7 +124,8 @@ u64 shared_offset(u64 addr);
 void monitor_tell(u32 op, u64 a, u64 b);
 
 /* ---- memory.c ---- */
-void memory_init(void);
+void memory_init(bool restore);
+u64 memory_image(void); /* where the image lies, if there is one */
 void memory_fresh(void);
 void memory_restore(void);
 /* A fault at addr, where nothing is mapped: true if a deferred region belongs there and is mapped now. Under the lock. */

@@ -170,9 +170,8 @@ static void trap_kernel_fault(int sig, struct host_siginfo *si, struct host_ucon
             uc->rip = e->fixup;
             return;
         }
-    if (sig == SIGBUS && addr >= THAW_IMAGE_ADDR && addr < THAW_WINDOW_END)
-        panic("the image is shorter than it was (read at %#lx): build it anew",
-              (unsigned long)(addr - THAW_IMAGE_ADDR));
+    if (sig == SIGBUS && addr - memory_image() < page_align(boot->image_size))
+        panic("the image is shorter than it was (read at %#lx): build it anew", (unsigned long)(addr - memory_image()));
     trap_backtrace(trace, sizeof(trace), uc);
     panic("signal %d in the kernel at %#lx, address %#lx, trace%s", sig, (unsigned long)uc->rip, (unsigned long)addr,
           trace);

@@ -45,6 +45,63 @@ def again(): log.append("after 2")'
     done
 }
 
+@test "what no start was seen to touch is there when it is touched, by the program, the kernel, threads, a child, in part" {
+    cat >prepare.py <<'END'
+import builtins, mmap
+PRIVATE = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+builtins.maps, builtins.between = [], []
+for i in range(10):
+    maps.append(mmap.mmap(-1, 1 << 20, flags=PRIVATE))
+    maps[i][:] = bytes([65 + i]) * (1 << 20)
+    between.append(mmap.mmap(-1, 4096, flags=PRIVATE, prot=mmap.PROT_READ))
+END
+    cat >touch.py <<'END'
+import ctypes, mmap, os, threading
+libc = ctypes.CDLL(None, use_errno=True)
+address = lambda m: ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(m)))
+beyond = lambda m, n: ctypes.c_void_p(address(m).value + n)
+r, w = os.pipe()
+assert maps[0][5] == 65 and between[0][7] == 0
+os.write(w, b"xyz")
+os.readv(r, [memoryview(maps[1])[4096:4099]])
+assert maps[1][4094:4101] == b"BBxyzBB"
+os.write(w, memoryview(maps[2])[:10])
+assert os.read(r, 10) == b"C" * 10
+assert libc.mprotect(beyond(maps[3], 8192), 4096, 1) == 0 and maps[3][0] == maps[3][8192] == 68
+maps[4].resize(1 << 21)
+assert maps[4][0] == 69 and maps[4][-1] == 0
+maps[5].madvise(mmap.MADV_DONTNEED, 0, 4096)
+assert maps[5][0] == 0 and maps[5][4096] == 70
+assert libc.munmap(beyond(maps[6], 4096), 4096) == 0 and maps[6][0] == maps[6][8192] == 71
+seen = []
+threads = [threading.Thread(target=lambda: seen.append(maps[7][:].count(b"H"))) for _ in range(6)]
+[t.start() for t in threads], [t.join() for t in threads]
+assert seen == [1 << 20] * 6
+pid = os.fork()
+if pid == 0:
+    maps[8][0] = 1
+    os._exit(0 if maps[8][1] == 73 and maps[9][:] == b"J" * (1 << 20) else 1)
+assert os.waitpid(pid, 0)[1] == 0 and maps[8][0] == 73 and maps[9][-1] == 74
+print("all there")
+END
+    thaw snapshot create warm --image python-stock --warm prepare.py
+    for i in 1 2; do
+        run thaw run --snapshot warm touch.py
+        is "all there"
+    done
+    # Nor is anything left of it once it is replaced or gone.
+    run thaw run --snapshot warm -c '
+import ctypes, mmap
+address = lambda m: ctypes.addressof(ctypes.c_char.from_buffer(m))
+libc = ctypes.CDLL(None)
+libc.mmap.restype = ctypes.c_void_p
+a = address(maps[0])
+assert libc.mmap(ctypes.c_void_p(a), 1 << 20, 3, 0x32, -1, 0) == a and maps[0][0] == 0
+assert libc.munmap(ctypes.c_void_p(a), 1 << 20) == 0
+print(ctypes.string_at(a, 1))'
+    [ "$status" -eq 139 ]
+}
+
 @test "--train: what a typical program writes to lies in huge pages; one that fails, or is not done, makes no snapshot" {
     warm='import builtins; builtins.rows = [[float(i), str(i)] for i in range(100000)]'
     echo 'print(sum(r[0] for r in rows))' >job.py

@@ -341,7 +341,7 @@ static void maps_name(struct seq *s, const struct mm *mm, const struct vma *v, c
         seq_printf(s, "[heap]");
     } else if (v->flags & VMA_STACK) {
         seq_printf(s, "[stack]");
-    } else if (v->start == VDSO_ADDR) {
+    } else if (v->start == VDSO_ADDR(mm)) {
         seq_printf(s, "[vdso]");
     }
 }
@@ -369,7 +369,7 @@ static int maps_show(struct seq *s, const struct pseudo_ref *ref)
                    v->prot & PROT_EXEC ? 'x' : '-', v->flags & VMA_SHARED ? 's' : 'p',
                    (unsigned long long)(v->file ? v->pgoff : 0), (u32)(dev >> 8), (u32)(dev & 0xff),
                    (unsigned long long)ino);
-        if (v->file || (v->flags & VMA_STACK) || v->start == VDSO_ADDR ||
+        if (v->file || (v->flags & VMA_STACK) || v->start == VDSO_ADDR(mm) ||
             (v->start < mm->brk && v->end > mm->start_brk)) {
             while (!s->failed && s->len - start < 73)
                 seq_write(s, " ", 1);

@@ -37,7 +37,8 @@ struct mm *mm_create(void)
     if (!mm)
         return NULL;
     mm->refs = 1;
-    mm->mmap_base = THAW_USER_END - (64ul << 20);
+    mm->top = THAW_USER_END;
+    mm->mmap_base = MMAP_BASE(mm->top);
     return mm;
 }
 
@@ -213,10 +214,9 @@ static bool range_pinned(struct mm *mm, u64 addr, u64 len)
     return false;
 }
 
-/* The highest gap of len bytes below mmap_base; 0: none. */
-static u64 find_gap(struct mm *mm, u64 len)
+/* The highest gap of len bytes below top; 0: none. */
+static u64 find_gap_below(struct mm *mm, u64 len, u64 top)
 {
-    u64 top = mm->mmap_base;
     for (u32 i = vma_index(mm, top - 1); i + 1 > 0; i--) {
         if (i < mm->nr_vmas) {
             const struct vma *v = &mm->vmas[i];
@@ -230,6 +230,13 @@ static u64 find_gap(struct mm *mm, u64 len)
             break;
     }
     return top >= THAW_USER_START + len ? top - len : 0;
+}
+
+static u64 find_gap(struct mm *mm, u64 len)
+{
+    u64 addr = find_gap_below(mm, len, mm->mmap_base);
+
+    return addr || mm->top == THAW_USER_END ? addr : find_gap_below(mm, len, MMAP_BASE(THAW_USER_END));
 }
 
 void mm_out_of_memory(void)
@@ -732,7 +739,9 @@ int mm_madvise(u64 addr, u64 len, int advice)
                 if (err)
                     return err;
             } else {
-                machine_discard(mm, pos, end - pos);
+                int err = machine_discard(mm, pos, end - pos, v->prot);
+                if (err)
+                    return err;
             }
         }
         pos = end;

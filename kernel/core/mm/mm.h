@@ -38,7 +38,16 @@ struct vma {
 #define VMA_PAGES 32u        /* shared pages of the file itself, mapped as they are touched */
 #define VMA_PINNED 128u      /* the machine's own: the program may not unmap or change it */
 
-#define VDSO_ADDR (THAW_USER_END - (512ul << 10)) /* where execve puts it */
+/*
+ * What execve lays out stands below mm->top: the vDSO, the stack, and what mmap finds room for. That is the end of user
+ * memory or, for a small static program at a fixed address, a gigabyte, so that one page table of each of the upper
+ * levels holds all of it: on a virtual machine they cost a start more than pages. What does not fit in goes to the end.
+ */
+#define TOP_LOW (1ul << 30)
+#define TOP_LOW_PROGRAM (256ul << 20) /* ends no higher than this */
+#define MMAP_BASE(top) ((top) - (64ul << 20))
+#define VDSO_ADDR(mm) ((mm)->top - (512ul << 10))
+#define STACK_TOP(mm) ((mm)->top - (1ul << 20))
 
 struct mm {
     u32 refs;
@@ -46,6 +55,7 @@ struct mm {
     u32 nr_vmas, cap_vmas;
     u64 start_brk, brk;
     u64 start_stack;
+    u64 top;
     u64 mmap_base; /* new mappings go below, downwards */
     u64 arg_start, arg_end, env_start, env_end;
     u64 start_code, end_code, start_data, end_data;

@@ -9,7 +9,6 @@
 
 #include <linux/auxvec.h>
 
-#define STACK_TOP (THAW_USER_END - (1ul << 20))
 #define STACK_EAGER (256ul << 10) /* of the stack, what is writable at once */
 #define PIE_BASE 0x0000200000000000ul
 #define INTERP_DEPTH 4
@@ -156,26 +155,26 @@ static u64 elf_phdr_addr(const struct elf *e)
 
 extern const char vdso_start[], vdso_end[];
 
-static int vdso_map(void)
+static int vdso_map(struct mm *mm)
 {
     u64 len = page_align((u64)(vdso_end - vdso_start));
-    s64 ret = mm_mmap(VDSO_ADDR, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
+    s64 ret = mm_mmap(VDSO_ADDR(mm), len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
 
     if (ret < 0)
         return (int)ret;
-    if (copy_to_user((void *)VDSO_ADDR, vdso_start, (size_t)(vdso_end - vdso_start)))
+    if (copy_to_user((void *)VDSO_ADDR(mm), vdso_start, (size_t)(vdso_end - vdso_start)))
         return -EFAULT;
-    return mm_mprotect(current->process->mm, VDSO_ADDR, len, PROT_READ | PROT_EXEC);
+    return mm_mprotect(mm, VDSO_ADDR(mm), len, PROT_READ | PROT_EXEC);
 }
 
 struct stack_builder {
-    u64 sp;
+    u64 sp, bottom;
     int err;
 };
 
 static u64 stack_push(struct stack_builder *b, const void *data, size_t n)
 {
-    if (b->err || n > STACK_EAGER || b->sp - n < STACK_TOP - USER_STACK_SIZE) {
+    if (b->err || n > STACK_EAGER || b->sp - n < b->bottom) {
         b->err = b->err ? b->err : -E2BIG;
         return 0;
     }
@@ -196,22 +195,23 @@ static u32 vector_len(char *const v[])
 static int stack_setup(struct mm *mm, const struct elf *prog, u64 interp_base, const char *path, char *const argv[],
                        char *const envp[], u64 *sp)
 {
-    struct stack_builder b = {.sp = STACK_TOP - 16};
+    const u64 top = STACK_TOP(mm);
+    struct stack_builder b = {.sp = top - 16, .bottom = top - USER_STACK_SIZE};
     u32 argc = vector_len(argv), envc = vector_len(envp);
     size_t words = 1 + argc + 1 + envc + 1 + ARRAY_SIZE(mm->auxv);
     u64 *vec, random[2];
     s64 ret;
 
-    ret = mm_mmap(STACK_TOP - STACK_EAGER, STACK_EAGER, PROT_READ | PROT_WRITE,
+    ret = mm_mmap(top - STACK_EAGER, STACK_EAGER, PROT_READ | PROT_WRITE,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_STACK, NULL, 0);
     if (ret >= 0)
-        ret = mm_mmap(STACK_TOP - USER_STACK_SIZE, USER_STACK_SIZE - STACK_EAGER, PROT_READ | PROT_WRITE,
+        ret = mm_mmap(top - USER_STACK_SIZE, USER_STACK_SIZE - STACK_EAGER, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0);
     if (ret < 0)
         return (int)ret;
-    mm_find_vma(mm, STACK_TOP - 1)->flags |= VMA_STACK;
-    mm_find_vma(mm, STACK_TOP - USER_STACK_SIZE)->flags |= VMA_STACK;
-    mm->start_stack = STACK_TOP;
+    mm_find_vma(mm, top - 1)->flags |= VMA_STACK;
+    mm_find_vma(mm, top - USER_STACK_SIZE)->flags |= VMA_STACK;
+    mm->start_stack = top;
 
     if (words * 8 > ARG_MAX || !(vec = kmalloc(words * 8)))
         return -E2BIG;
@@ -230,7 +230,7 @@ static int stack_setup(struct mm *mm, const struct elf *prog, u64 interp_base, c
     const struct thaw_boot *boot = machine_boot();
     const struct cred *cred = &current->process->cred;
     const u64 aux[] = {
-        AT_SYSINFO_EHDR, VDSO_ADDR,
+        AT_SYSINFO_EHDR, VDSO_ADDR(mm),
         AT_HWCAP,        boot->hwcap,
         AT_HWCAP2,       boot->hwcap2,
         AT_PAGESZ,       PAGE_SIZE,
@@ -377,13 +377,17 @@ static int exec_elf(struct file *f, const char *path, char *const argv[], char *
     if (file_path(prog->file, p->exe, sizeof(p->exe)) < 0)
         strlcpy(p->exe, path, sizeof(p->exe));
 
+    if (prog->eh.type == ET_EXEC && !interp && prog->hi <= TOP_LOW_PROGRAM) {
+        mm->top = TOP_LOW;
+        mm->mmap_base = MMAP_BASE(mm->top);
+    }
     err = elf_map(mm, prog, PIE_BASE);
     mm->start_brk = mm->brk = page_align(prog->bias + prog->hi);
     if (!err && interp) {
         u64 base = round_down(mm->mmap_base - (interp->hi - interp->lo), COMMIT_CHUNK);
         err = elf_map(mm, interp, base);
     }
-    err = err ? err : vdso_map();
+    err = err ? err : vdso_map(mm);
     if (!err)
         err = stack_setup(mm, prog, interp ? interp->bias : 0, path, argv, envp, &sp);
     if (err) {
