@@ -14,6 +14,9 @@ DESTDIR ?=
 SAN ?=
 
 BUILD := build$(if $(SAN),-san)
+comma := ,
+empty :=
+space := $(empty) $(empty)
 CC := gcc
 MUSL_CC := musl-gcc
 OBJCOPY := objcopy
@@ -119,7 +122,6 @@ MUSL_CFLAGS := $(MONITOR_CFLAGS) -fno-pie -fno-asynchronous-unwind-tables -fstac
 # One mapping for code and read-only data, none to be remapped at start: a start is measured in microseconds.
 MUSL_LDFLAGS := -static -no-pie -Wl,--gc-sections -Wl,-z,norelro -Wl,-z,noseparate-code -Wl,-z,noexecstack \
 	-Wl,--build-id=none -Wl,-z,max-page-size=0x200000 -Wl,-T,monitor/thaw.lds -Wl,-e,spawn_start
-comma := ,
 SAN_FLAGS := $(if $(SAN),-fsanitize=address$(comma)undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
 HOST_CFLAGS := $(MONITOR_CFLAGS) $(SAN_FLAGS) -fPIC
 
@@ -197,6 +199,7 @@ else
 python-image:
 	$(MAKE) SAN= python-image
 	ln -sfn ../build/images $(BUILD)/images
+	rm -rf $(BUILD)/python-agent && cp -R build/python-agent $(BUILD)/
 endif
 
 # CPython from its source, with the snapshot call in its main: minutes. Sealed by the thaw of this tree.

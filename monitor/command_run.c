@@ -92,20 +92,15 @@ static void run_confine(void *arg)
 
 /*
  * Signals for us are meant for the program. What a terminal sends goes to the whole process group, so the sandbox
- * has it already; the rest (kill, timeout, a supervisor) is passed on. Set up once the sandbox runs: what comes before
- * ends us, and it with us.
+ * has it already; the rest (kill, timeout, a supervisor) is passed on. What comes before it runs ends us, and it with us.
  */
-static int signals_open(void)
+static void signals_set(sigset_t *set)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGUSR1, SIGUSR2, SIGPIPE};
-    sigset_t set;
 
-    sigemptyset(&set);
+    sigemptyset(set);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
-        sigaddset(&set, signals[i]);
-    if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
-        return -1;
-    return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        sigaddset(set, signals[i]);
 }
 
 /* nohup and its kin: what was ignored when we came is to be ignored by the program. */
@@ -375,7 +370,7 @@ static int run_start(struct run *r, enum options_for what, struct thaw_error *er
 
 static int command_start(char **argv, uint64_t start_ns, enum options_for what)
 {
-    struct run r = {.start_ns = start_ns, .command = argv[0], .stats_fd = -1, .signal_fd = -1};
+    struct run r = {.start_ns = start_ns, .command = argv[0], .stats_fd = -1};
     struct thaw_status status = {0};
     struct thaw_error err;
     int exit_status;
@@ -391,6 +386,7 @@ static int command_start(char **argv, uint64_t start_ns, enum options_for what)
             return command_fail(&err);
         }
     }
+    signals_set(&r.spawned.forwarded);
     /* Meanwhile the sandbox's process gets ready. */
     if (r.options.machine != THAW_MACHINE_KVM && (r.options.image || r.options.snapshot))
         spawn_begin(&r.spawned);
@@ -399,7 +395,7 @@ static int command_start(char **argv, uint64_t start_ns, enum options_for what)
     if (started < 0)
         return command_fail(&err);
     /* From here on the sandbox runs; what follows takes none of its time. */
-    r.signal_fd = signals_open();
+    r.signal_fd = signalfd(-1, &r.spawned.forwarded, SFD_CLOEXEC | SFD_NONBLOCK);
     if (thaw_sandbox_snapshot_pending(r.sandbox))
         sandbox_on_snapshot(r.sandbox, run_confine, &r);
     else

@@ -135,7 +135,7 @@ static void print_hex(const char *label, const uint8_t *p, size_t n)
 
 static void print_map(const struct snapshot *s)
 {
-    static const char *const kinds[] = {"?", "zero", "image", "data", "populate", "huge"};
+    static const char *const kinds[] = {"?", "zero", "image", "data", "populate", "huge", "copy"};
 
     for (uint32_t i = 0; i < s->region_count; i++) {
         const struct thaw_region *r = &s->regions[i];
@@ -184,7 +184,7 @@ static bool is_for_this_host(const struct snapshot *s, char why[CPUID_WHY])
 
 static int snapshot_print(const char *path, bool map, struct thaw_error *err)
 {
-    uint64_t kib[5] = {0};
+    uint64_t kib[THAW_REGION_COPY + 1] = {0};
     enum snapshot_result r;
     struct snapshot s;
     char when[32], why[CPUID_WHY];
@@ -194,7 +194,7 @@ static int snapshot_print(const char *path, bool map, struct thaw_error *err)
     if (r != SNAPSHOT_OK)
         return snapshot_result_error(r, path, err);
     for (uint32_t i = 0; i < s.region_count; i++)
-        if (s.regions[i].kind <= 4)
+        if (s.regions[i].kind <= THAW_REGION_COPY)
             kib[s.regions[i].kind] += s.regions[i].len >> 10;
     format_time(s.created_ns, when, sizeof when);
     bool fits = is_for_this_host(&s, why);
@@ -211,7 +211,7 @@ static int snapshot_print(const char *path, bool map, struct thaw_error *err)
            s.region_count - s.populate_count, s.populate_count);
     printf("pages     %llu KiB saved, %llu KiB of the image, %llu KiB zero, %llu KiB copied at start\n",
            (unsigned long long)kib[THAW_REGION_DATA], (unsigned long long)kib[THAW_REGION_IMAGE],
-           (unsigned long long)kib[THAW_REGION_ZERO], (unsigned long long)kib[THAW_REGION_POPULATE]);
+           (unsigned long long)kib[THAW_REGION_ZERO], (unsigned long long)kib[THAW_REGION_COPY]);
     if (map)
         print_map(&s);
     snapshot_close(&s);

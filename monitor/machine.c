@@ -190,6 +190,8 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
     }
 
     process_signals_block(&outside, &old);
+    if (config->spawned)
+        sigorset(&old, &old, &config->spawned->forwarded);
     long pid = syscall(SYS_clone, CLONE_PIDFD | SIGCHLD, 0, &sb->pidfd, 0, 0);
     if (pid == 0)
         config->machine->run(&c);

@@ -68,7 +68,8 @@ void process_kernel_ready(void)
 
     /* Should it have to be read from the file, then as one huge page. */
     raw_syscall(SYS_madvise, k->start, THAW_HUGE_SIZE, MADV_HUGEPAGE);
-    raw_syscall(SYS_madvise, k->start, k->end - k->start, MADV_POPULATE_READ);
+    for (uint64_t at = k->start; at < k->end; at += THAW_READ_BLOCK)
+        raw_syscall(SYS_madvise, at, THAW_PAGE_SIZE, MADV_POPULATE_READ);
 }
 
 void process_kernel_enter(void)

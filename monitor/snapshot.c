@@ -382,7 +382,7 @@ void snapshot_close(struct snapshot *s)
 int snapshot_key_init(struct snapshot_key *key, const struct machine *machine, struct thaw_error *err)
 {
     struct {
-        unsigned leaf1[4], leaf7[4], leafd[4];
+        unsigned leaf1[4], leaf7[4], xcr0[2];
         unsigned long hwcap2;
     } cpu;
 
@@ -391,12 +391,13 @@ int snapshot_key_init(struct snapshot_key *key, const struct machine *machine, s
     memset(&cpu, 0, sizeof(cpu));
     memcpy(key->kernel, machine->build_id, sizeof(key->kernel));
     memcpy(key->machine, machine->name, sizeof(key->machine));
-    /* Three leaves are enough, and each costs microseconds under a hypervisor: family, model and features; more
-     * features; the size and parts of the XSAVE area. Not which of the processors this is (leaf 1, EBX). */
+    /* Two leaves are enough, and each costs ten microseconds under a hypervisor: family, model and features; more
+     * features. Not which of the processors this is (leaf 1, EBX). The parts of the XSAVE area can be read without. */
     __cpuid(1, cpu.leaf1[0], cpu.leaf1[1], cpu.leaf1[2], cpu.leaf1[3]);
     cpu.leaf1[1] = 0;
     __cpuid_count(7, 0, cpu.leaf7[0], cpu.leaf7[1], cpu.leaf7[2], cpu.leaf7[3]);
-    __cpuid_count(0xd, 0, cpu.leafd[0], cpu.leafd[1], cpu.leafd[2], cpu.leafd[3]);
+    if (cpu.leaf1[2] & bit_OSXSAVE)
+        __asm__ volatile("xgetbv" : "=a"(cpu.xcr0[0]), "=d"(cpu.xcr0[1]) : "c"(0));
     cpu.hwcap2 = getauxval(AT_HWCAP2);
     snapshot_sum(&cpu, sizeof(cpu), key->cpu);
     return 0;

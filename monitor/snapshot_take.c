@@ -367,6 +367,36 @@ static void hint_add(struct take *t, const struct thaw_region *hot)
         t->hint[t->hint_count++] = *hot;
 }
 
+static bool hint_writes(const struct take *t, uint64_t addr)
+{
+    for (uint32_t i = 0; i < t->hint_count; i++)
+        if (t->hint[i].prot & PROT_WRITE && addr - t->hint[i].start < t->hint[i].len)
+            return true;
+    return false;
+}
+
+/*
+ * Pages that are read: of each block one page that is not written to, with which the others come. A stretch so long that
+ * the host may have it in huge pages stays whole.
+ */
+static void hint_add_read(struct take *t, const struct thaw_region *hot)
+{
+    uint64_t end = hot->start + hot->len, next;
+
+    if (hot->len >= THAW_HUGE_SIZE) {
+        hint_add(t, hot);
+        return;
+    }
+    for (uint64_t at = hot->start; at < end; at = next) {
+        next = (at / THAW_READ_BLOCK + 1) * THAW_READ_BLOCK;
+        next = next < end ? next : end;
+        while (at < next && hint_writes(t, at))
+            at += THAW_PAGE_SIZE;
+        if (at < next)
+            hint_add(t, &(struct thaw_region){at, THAW_PAGE_SIZE, 0, PROT_READ, THAW_REGION_POPULATE});
+    }
+}
+
 /*
  * Hints for the pages of r that the run wrote to, or (write false) that it has mapped at all: see proc(5), pagemap.
  * Counts pages written by huge page, and keeps the best.
@@ -393,13 +423,13 @@ static void trained_region(struct take *t, int pagemap, const struct thaw_region
                 hot.len = addr + THAW_PAGE_SIZE - hot.start;
                 continue;
             }
-            hint_add(t, &hot);
+            write ? hint_add(t, &hot) : hint_add_read(t, &hot);
             hot = (struct thaw_region){addr, THAW_PAGE_SIZE, 0, write ? PROT_READ | PROT_WRITE : PROT_READ,
                                        THAW_REGION_POPULATE};
         }
         done += n * THAW_PAGE_SIZE;
     }
-    hint_add(t, &hot);
+    write ? hint_add(t, &hot) : hint_add_read(t, &hot);
 }
 
 /* The trained huge pages, in order of address. */

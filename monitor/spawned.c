@@ -198,7 +198,7 @@ int spawn_begin(struct spawned *sp)
     void *boot = MAP_FAILED;
     long pid = -1;
 
-    *sp = (struct spawned){.pidfd = -1, .control = -1, .proc = -1};
+    *sp = (struct spawned){.pidfd = -1, .control = -1, .proc = -1, .forwarded = sp->forwarded};
     if (boot_place_taken)
         return -1;
     sp->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -286,6 +286,7 @@ int spawn_hand_over(const struct spawned *sp, const struct sandbox_config *confi
     c->cmsg_type = SCM_RIGHTS;
     c->cmsg_len = CMSG_LEN(fds_size);
     memcpy(CMSG_DATA(c), fds, fds_size);
+    sigprocmask(SIG_BLOCK, &sp->forwarded, NULL);
     /* One that has failed meanwhile has said so in the boot area. */
     if (sendmsg(sp->control, &msg, MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
         return thaw_error_set(err, 125, errno, "handing the sandbox process its files: %s", strerror(errno));

@@ -13,6 +13,7 @@
 #include "machine.h"
 
 #include <sched.h>
+#include <signal.h>
 
 struct spawned {
     pid_t pid; /* 0: none */
@@ -20,6 +21,9 @@ struct spawned {
     bool pinned;            /* the caller, to the processor it was on; as it was before: */
     cpu_set_t cpus;         /* the sandbox gets them too */
     struct thaw_boot *boot; /* of zeros but for the part below BOOT_TABLES */
+    /* Signals for the caller that are meant for the program as soon as it runs: however it is started, the caller has
+     * them blocked before its first instruction. */
+    sigset_t forwarded;
 };
 
 /* Its standard descriptors are the caller's. -1: not to be had here (libthaw in another program; no /proc; execve is

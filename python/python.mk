@@ -76,8 +76,6 @@ $(AGENT)/snapshot_restore_py: $(wildcard python/snapshot_restore_py/*.py)
 
 STOCK_IMAGE := $(BUILD)/images/python-stock.erofs
 STOCK_PACKAGES := python3 python3-venv python3-distutils python3-lib2to3 netbase tzdata dash coreutils grep sed libc-bin
-empty :=
-space := $(empty) $(empty)
 
 $(STOCK_IMAGE): $(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so $(AGENT)/python $(AGENT)/snapshot_restore_py \
 		monitor/image_packages.sh python/python.mk | $(BUILD)/thaw

@@ -28,6 +28,5 @@ fuzz: deps
 
 -include $(wildcard $(BUILD)/tests/fuzz/*.d $(BUILD)/tests/fuzz/monitor/*.d)
 
-comma := ,
 $(BUILD)/tests/fuzz/fuzz_kvm_call: private FUZZ_CFLAGS += $(addprefix -Wl$(comma)--wrap=,vm_fail vm_exit vm_ioctl read \
 	write readv writev ioctl poll ppoll setitimer)
