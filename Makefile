@@ -190,9 +190,9 @@ $(BUILD)/thaw-oci: $(wildcard oci/*.c oci/*.h)
 .PHONY: python-image
 ifeq ($(SAN),)
 -include python/python.mk
-python-image: $(BUILD)/images/python.json $(BUILD)/images/python-stock.erofs
+python-image: $(BUILD)/images/python.erofs $(BUILD)/images/python-small.json
 
-$(BUILD)/images/python.json: $(BUILD)/images/python.erofs | $(BUILD)/thaw
+$(BUILD)/images/python-small.json: $(BUILD)/images/python-small.erofs | $(BUILD)/thaw
 	$(BUILD)/thaw image seal $<
 else
 # What runs inside a sandbox is the same with sanitizers around it.
@@ -277,8 +277,8 @@ install: all
 	install -D -m 0644 $(BUILD)/images/python.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python.erofs
 	install -D -m 0644 $(BUILD)/images/python.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python.json
 	install -D -m 0755 $(BUILD)/thaw-oci $(DESTDIR)$(PREFIX)/lib/thaw/thaw-oci
-	install -D -m 0644 $(BUILD)/images/python-stock.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python-stock.erofs
-	install -D -m 0644 $(BUILD)/images/python-stock.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python-stock.json
+	install -D -m 0644 $(BUILD)/images/python-small.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python-small.erofs
+	install -D -m 0644 $(BUILD)/images/python-small.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python-small.json
 	install -D -m 0755 $(BUILD)/python-agent/python $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/python
 	install -m 0755 $(BUILD)/python-agent/_thaw.*.so $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/
 	install -D -m 0644 $(BUILD)/python-agent/snapshot_restore_py/__init__.py \

@@ -25,11 +25,12 @@ PYTHON = "/usr/bin/python3"
 ISOLATED, ISOLATED_BESIDE = ["-I", "-B"], ["-E", "-s", "-B"]
 
 BASELINE, COLD, RESTORED = "python3 -S -E -I", "thaw run --cold", "thaw run"
-STOCK = "thaw run, Debian's Python"
+SMALL = "thaw run, python-small"
 
 # What the project has set itself: a figure is to be at most this.
 TARGETS = {
     "restored hello / native": 0.25,
+    "restored hello, python-small / native": 0.25,
     "cold hello / native": 2.0,
     "CPU-bound work / native": 1.05,
     "programs of a suite / native": 1.05,
@@ -74,7 +75,7 @@ class Bench:
         with open(stdin or os.devnull, "rb") as source:
             return subprocess.run(argv, stdin=source, capture_output=True, env=self.environ, timeout=timeout)
 
-    def commands(self, script, beside=False, native_only=False):
+    def commands(self, script, beside=False, native_only=False, small=False):
         """Name and argv of each way to run a script. The first is what the others are compared with."""
         isolated = ISOLATED_BESIDE if beside else ISOLATED
         script = str(script)
@@ -96,6 +97,8 @@ class Bench:
             self.results["skipped"]["gVisor runsc"] = "not installed"
         rows.append((COLD, [self.thaw, "run", "--cold", script]))
         rows.append((RESTORED, [self.thaw, "run", script]))
+        if small:
+            rows.append((SMALL, [self.thaw, "run", *self.image("python-small"), script]))
         return rows
 
     def usable(self, rows, stdin):
@@ -185,16 +188,20 @@ class Bench:
         return self.options.runs or (quick if self.options.quick else full)
 
     def bench_hello(self):
-        self.measure("hello", self.commands(WORKLOADS / "hello.py"), self.rounds(300, 40), 3)
-        restored, cold = self.row("hello", RESTORED), self.row("hello", COLD)
-        if restored:
-            # The others leave little of the caches to what comes after them: beside native alone is the fair comparison.
-            self.say("\nhello, native and restored by turns")
-            rows = [row for row in self.commands(WORKLOADS / "hello.py") if row[0] in (BASELINE, RESTORED)]
-            self.measure("hello by turns", rows, self.rounds(300, 40), 3)
-            pair = self.row("hello by turns", RESTORED)
-            detail = f"p50 {pair['p50_ms']:.2f} ms; among all of the rows above {restored['ratio']:.3f}"
-            self.target("restored hello / native", pair["ratio"], detail)
+        rows = self.commands(WORKLOADS / "hello.py", small=True)
+        self.measure("hello", rows, self.rounds(300, 40), 3)
+        cold = self.row("hello", COLD)
+        # The others leave little of the caches to what comes after them: beside native alone is the fair comparison.
+        for name, workload, target in ((RESTORED, "hello by turns", "restored hello / native"),
+                                       (SMALL, "hello by turns, small", "restored hello, python-small / native")):  # fmt: skip
+            among = self.row("hello", name)
+            if not among:
+                continue
+            self.say(f"\n{workload}: native and restored")
+            self.measure(workload, [row for row in rows if row[0] in (BASELINE, name)], self.rounds(300, 40), 3)
+            pair = self.row(workload, name)
+            detail = f"p50 {pair['p50_ms']:.2f} ms; among all of the rows above {among['ratio']:.3f}"
+            self.target(target, pair["ratio"], detail)
         if cold:
             self.target("cold hello / native", cold["ratio"], f"p50 {cold['p50_ms']:.2f} ms")
         self.results["phases"] = self.phases(WORKLOADS / "hello.py", self.rounds(50, 10))
@@ -206,39 +213,35 @@ class Bench:
     def bench_json(self):
         self.measure("json", self.commands(WORKLOADS / "json_round_trips.py"), self.rounds(12, 3), 0)
 
-    def bench_cpu(self):
-        ratios = []
-        for script in sorted(WORKLOADS.glob("cpu_*.py")):
-            rows = [row for row in self.commands(script) if row[0] in (BASELINE, RESTORED)]
-            self.say(f"\n{script.stem}")
-            self.measure(script.stem, rows, self.rounds(9, 3), 1)
-            row = self.row(script.stem, RESTORED)
-            # Natively OpenSSL computes hashes, in the image CPython's own C does: another library, not other work.
-            if row and script.stem != "cpu_hashes":
-                ratios.append((row["ratio"], script.stem))
-        if ratios:
-            worst, name = max(ratios)
-            mean = math.prod(ratio for ratio, _ in ratios) ** (1 / len(ratios))
-            self.results["cpu_geometric_mean"] = mean
-            self.target("CPU-bound work / native", worst, f"worst: {name}; geometric mean {mean:.3f}")
-
-    def bench_suite(self):
-        """Programs of the kinds that pyperformance has, in the default image and in Debian's own Python."""
-        ratios = {RESTORED: [], STOCK: []}
-        for script in sorted(WORKLOADS.glob("suite_*.py")):
-            rows = [row for row in self.commands(script) if row[0] in (BASELINE, RESTORED)]
-            rows.append((STOCK, [self.thaw, "run", *self.image("python-stock"), str(script)]))
+    def worst(self, pattern, left_out=()):
+        """Runs workloads in both images. What is slowest beside native Python: text, and the ratio in the default image."""
+        ratios = {RESTORED: [], SMALL: []}
+        for script in sorted(WORKLOADS.glob(pattern)):
+            rows = [row for row in self.commands(script, small=True) if row[0] in (BASELINE, RESTORED, SMALL)]
             self.say(f"\n{script.stem}")
             self.measure(script.stem, rows, self.rounds(9, 3), 1)
             for name, found in ratios.items():
                 row = self.row(script.stem, name)
-                if row:
+                if row and (name, script.stem) not in left_out:
                     found.append((row["ratio"], script.stem))
-        worst = {name: max(found) for name, found in ratios.items() if found}
+        words = []
+        for name, found in ratios.items():
+            if found:
+                mean = math.prod(ratio for ratio, _ in found) ** (1 / len(found))
+                words.append("{}: worst {:.3f} ({}), mean {:.3f}".format(name, *max(found), mean))
+        return (max(ratios[RESTORED])[0] if ratios[RESTORED] else None), "; ".join(words)
+
+    def bench_cpu(self):
+        # Natively OpenSSL computes hashes, in the small image CPython's own C does: another library, not other work.
+        worst, words = self.worst("cpu_*.py", {(SMALL, "cpu_hashes")})
         if worst:
-            means = {name: math.prod(r for r, _ in ratios[name]) ** (1 / len(ratios[name])) for name in worst}
-            detail = "; ".join(f"{name}: worst {r:.3f} ({script}), mean {means[name]:.3f}" for name, (r, script) in worst.items())
-            self.target("programs of a suite / native", max(worst.values())[0], detail)
+            self.target("CPU-bound work / native", worst, words)
+
+    def bench_suite(self):
+        """Programs of the kinds that pyperformance has."""
+        worst, words = self.worst("suite_*.py")
+        if worst:
+            self.target("programs of a suite / native", worst, words)
 
     def bench_calls(self):
         targets = {"calls_getppid": "1,000,000 os.getppid() / native", "calls_fork": "fork and wait / native",
@@ -263,7 +266,7 @@ class Bench:
 
     def bench_threads(self):
         script = str(WORKLOADS / "threads_hash.py")
-        thaw = [self.thaw, "run", *self.image("python-stock"), script]
+        thaw = [self.thaw, "run", script]
         native = [PYTHON, "-S", "-E", "-I", script]
         rows = [("python3, 1 thread", [*native, "1"]), ("python3, 2 threads", [*native, "2"]),
                 ("thaw run, 1 thread", [*thaw, "1"]), ("thaw run, 2 threads", [*thaw, "2"])]  # fmt: skip
@@ -335,9 +338,11 @@ class Bench:
         code = "import sys; print('ready', flush=True); sys.stdin.read()"
         native = [PYTHON, "-S", "-E", "-I", "-c", code]
         restored = [self.thaw, "run", "-c", code]
-        self.run([self.thaw, "run", "-c", "pass"])  # there is a snapshot
+        small = [self.thaw, "run", *self.image("python-small"), "-c", code]
+        for argv in (restored, small):
+            self.run([*argv[:-1], "pass"])  # there is a snapshot
         self.results["memory"] = {"alive": count}
-        for name, argv in ((BASELINE, native), (RESTORED, restored)):
+        for name, argv in ((BASELINE, native), (RESTORED, restored), (SMALL, small)):
             try:
                 figures = self.alive(argv, count)
             except Skip as reason:
@@ -350,14 +355,12 @@ class Bench:
                     f"    {part:<9} proportional {kib['pss']:>8.0f}   private {kib['private']:>8.0f}   "
                     f"resident {kib['rss']:>8.0f}"
                 )
-        thaw = self.results["memory"].get(RESTORED)
+        thaw, small = (self.results["memory"].get(name) for name in (RESTORED, SMALL))
         if thaw:
-            sandbox = thaw["sandbox"]
-            self.target(
-                "private MiB per live sandbox",
-                sandbox["private"] / 1024,
-                f"and {thaw['monitor']['private'] / 1024:.2f} MiB of its monitor",
-            )
+            detail = f"and {thaw['monitor']['private'] / 1024:.2f} MiB of its monitor"
+            if small:
+                detail += f"; python-small {small['sandbox']['private'] / 1024:.2f}"
+            self.target("private MiB per live sandbox", thaw["sandbox"]["private"] / 1024, detail)
 
     def alive(self, argv, count):
         """Starts count of them, waits until each has said that it is ready, adds up their memory."""
@@ -392,7 +395,7 @@ class Bench:
 
     def bench_size(self):
         self.run([self.thaw, "run", "-c", "pass"])
-        snapshots = sorted(self.cache.glob("thaw/snapshots/*.snap"))
+        snapshots = sorted(self.cache.glob("thaw/snapshots/python-[0-9a-f]*.snap"))
         if not snapshots:
             raise Skip("no snapshot was made")
         found = snapshots[-1].stat()
@@ -608,7 +611,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="few runs")
     parser.add_argument("--runs", type=int, help="runs of each row")
     parser.add_argument("--only", action="append", metavar="ROW",
-                        choices=["hello", "program", "json", "cpu", "memory", "size", "calls", "threads", "heaps", "numpy"],
+                        choices=["hello", "program", "json", "cpu", "suite", "memory", "size", "calls", "threads", "heaps", "numpy"],
                         help="may be given repeatedly")
     parser.add_argument("--update", action="store_true",
                         help="measure nothing: write the figures of the last run to docs/benchmarks.md")

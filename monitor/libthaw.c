@@ -1024,7 +1024,7 @@ bool thaw_sandbox_snapshot_pending(const struct thaw_sandbox *s) { return !s->en
 
 struct share_set *sandbox_shares(struct thaw_sandbox *s) { return s->config.shares; }
 
-int sandbox_proc(const struct thaw_sandbox *s) { return s->sb.proc; }
+int sandbox_proc(struct thaw_sandbox *s) { return machine_proc(&s->sb); }
 
 void sandbox_on_snapshot(struct thaw_sandbox *s, void (*fn)(void *arg), void *arg)
 {

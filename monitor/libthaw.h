@@ -18,7 +18,7 @@ struct thaw_snapshot {
 };
 
 /* The directories a sandbox may reach. */
-int sandbox_proc(const struct thaw_sandbox *s); /* its descriptor of /proc, -1: none */
+int sandbox_proc(struct thaw_sandbox *s); /* its descriptor of /proc, -1: none */
 struct share_set *sandbox_shares(struct thaw_sandbox *sandbox);
 /* Has fn called when the sandbox's snapshot has been made (or could not be) and before the program goes on. */
 void sandbox_on_snapshot(struct thaw_sandbox *sandbox, void (*fn)(void *arg), void *arg);

@@ -130,7 +130,7 @@ static int machine_start_spawned(struct sandbox *sb, const struct sandbox_config
     sb->boot = sp->boot;
     sb->control = sp->control;
     sb->pidfd = sp->pidfd;
-    sb->proc = sp->proc;
+    sb->proc = -1;
     sb->pid = sp->pid;
     if (config->machine->prepare(sb, NULL, err) || boot_fill(sb, config, &used, err) ||
         spawn_hand_over(sp, config, err)) {
@@ -161,7 +161,6 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
         return machine_start_spawned(sb, config, err);
     if (config->spawned) /* its pinning would be inherited */
         spawn_cancel(config->spawned);
-    sb->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     sb->boot = boot_map();
     if (sb->boot == MAP_FAILED) {
         sb->boot = NULL;
@@ -209,6 +208,13 @@ int machine_start(struct sandbox *sb, const struct sandbox_config *config, struc
 bad:
     machine_stop(sb, NULL);
     return -1;
+}
+
+int machine_proc(struct sandbox *sb)
+{
+    if (sb->proc < 0)
+        sb->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return sb->proc;
 }
 
 void machine_stop(struct sandbox *sb, int *wstatus)

@@ -287,7 +287,7 @@ int64_t processes_prepare(struct sandbox *sb, const struct thaw_call *call)
     uint64_t size;
     int err = -EIO;
 
-    if (sb->processes || sb->proc < 0 || call->arg[0] > 1024)
+    if (sb->processes || machine_proc(sb) < 0 || call->arg[0] > 1024)
         return -EAGAIN;
     ps = calloc(1, sizeof *ps);
     if (!ps)

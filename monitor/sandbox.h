@@ -74,6 +74,9 @@ struct sandbox {
 int machine_start(struct sandbox *sb, const struct sandbox_config *config, struct thaw_error *err);
 /* Kills what is still alive, waits, frees. wstatus as of waitpid, may be NULL. */
 void machine_stop(struct sandbox *sb, int *wstatus);
+/* A descriptor of /proc, which stays the sandbox's; opened when it is first asked for: before the monitor has confined
+ * itself. -1: it cannot be had. */
+int machine_proc(struct sandbox *sb);
 
 /* ---- snapshot_take.c ---- */
 /* Serves THAW_CALL_SNAPSHOT: writes, syncs and renames config->snapshot_to, after a training run. Returns the reply's ret. */

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "machine.h"
+#include "page_cost.h"
 #include "request.h"
 #include "snapshot.h"
 
@@ -33,11 +34,11 @@
 #define HOT_GAP 1u
 #define HOT_READ_GAP 4u
 #define TRAINING_SECONDS 20
-/* A huge page is worth its copy from so many pages written on. Each is memory of the sandbox's own, so there are few,
- * unless somebody has said what the sandboxes are to be good at. */
+/* A huge page is worth its copy from so many pages written on, if they would cost more (page_cost.h). Each is memory of
+ * the sandbox's own, so there are few and they have to pay, unless somebody has said what the sandboxes are to be good at. */
 #define HUGE_WORTH 32u
-#define HUGE_COUNT 2u
 #define HUGE_WORTH_GIVEN 16u
+#define HUGE_COUNT 2u
 #define HUGE_COUNT_GIVEN THAW_HUGE_MAX
 
 struct take {
@@ -82,6 +83,14 @@ static uint64_t now_ns(clockid_t clock)
 
 static int take_add(struct take *t, struct thaw_region r)
 {
+    struct thaw_region *last = t->out_count ? &t->out[t->out_count - 1] : NULL;
+
+    /* What the kernel told apart and a mapping does not. */
+    if (last && last->kind == r.kind && r.kind <= THAW_REGION_DATA && last->prot == r.prot &&
+        last->start + last->len == r.start && (r.kind == THAW_REGION_ZERO || last->offset + last->len == r.offset)) {
+        last->len += r.len;
+        return 0;
+    }
     if (t->out_count >= THAW_REGION_MAX)
         return -E2BIG;
     t->out[t->out_count++] = r;
@@ -432,16 +441,39 @@ static void trained_region(struct take *t, int pagemap, const struct thaw_region
     write ? hint_add(t, &hot) : hint_add_read(t, &hot);
 }
 
-/* The trained huge pages, in order of address. */
+/* Pages of [start, start + THAW_HUGE_SIZE) that a restore would copy. */
+static uint32_t huge_copied(const struct take *t, uint64_t start)
+{
+    uint32_t pages = 0;
+
+    for (uint32_t i = 0; i < t->out_count; i++)
+        if (t->out[i].kind == THAW_REGION_DATA)
+            pages += (uint32_t)(region_cut(t->out[i], start, start + THAW_HUGE_SIZE).len / THAW_PAGE_SIZE);
+    return pages;
+}
+
+/*
+ * The trained huge pages that pay, in order of address. Where the training program is a guess they have to by an eighth;
+ * where it is the user's they may cost twice what they save in it, since other runs of its kind will write to more.
+ */
 static void huge_choose(struct take *t, const struct trained *trained)
 {
+    struct page_cost cost;
+    /* The memory of a virtual machine of ours is mapped by KVM besides, which is not measured here. */
+    bool known = t->machine == &machine_process &&
+                 page_cost_measure(&cost, t->fd, SNAPSHOT_PAGES_OFF, t->off - SNAPSHOT_PAGES_OFF);
+    uint64_t eighths = trained->huge_worth == HUGE_WORTH ? 9 : 4;
+
     for (uint32_t i = 0; i < trained->huge_max; i++) {
-        if (!trained->best[i].pages)
+        uint64_t at = trained->best[i].at, pages = trained->best[i].pages;
+        if (!pages)
+            continue;
+        if (known && pages * cost.small * 8 < (cost.huge + (uint64_t)huge_copied(t, at) * cost.copy) * eighths)
             continue;
         uint32_t n = t->huge_count++;
-        for (; n && t->huge[n - 1] > trained->best[i].at; n--)
+        for (; n && t->huge[n - 1] > at; n--)
             t->huge[n] = t->huge[n - 1];
-        t->huge[n] = trained->best[i].at;
+        t->huge[n] = at;
     }
 }
 
@@ -488,12 +520,9 @@ int64_t snapshot_trained(struct sandbox *sb, const struct thaw_call *call)
 
 static int take_train(struct take *t, const struct sandbox *parent, struct thaw_error *err)
 {
-    static const char hello[] = "import sys\n"
-                                "def greet(who):\n"
-                                "    print(f'hello {who}', len(sys.argv))\n"
-                                "for word in 'one two'.split():\n"
-                                "    greet(word)\n"
-                                "print({i: str(i) for i in range(3)}, [1.5, None])\n";
+    /* As short as programs are: every start touches what it touches. To bring in what only some touch would cost the
+     * others more than the faults cost these. */
+    static const char hello[] = "print('hello')\n";
     static const char *const argv[] = {"python3", "/train/train.py", NULL};
     static const char *const env[] = {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/root", "LANG=C.UTF-8",
                                       "THAW_SNAPSHOT=1", NULL};

@@ -198,12 +198,11 @@ int spawn_begin(struct spawned *sp)
     void *boot = MAP_FAILED;
     long pid = -1;
 
-    *sp = (struct spawned){.pidfd = -1, .control = -1, .proc = -1, .forwarded = sp->forwarded};
+    *sp = (struct spawned){.pidfd = -1, .control = -1, .forwarded = sp->forwarded};
     if (boot_place_taken)
         return -1;
-    sp->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* Not by its name, which may mean another file by now. */
-    exe = sp->proc < 0 ? -1 : openat(sp->proc, "self/exe", O_PATH | O_CLOEXEC);
+    exe = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (exe < 0)
         goto out;
     memfd = memfd_create("thaw-boot", MFD_CLOEXEC);
@@ -251,9 +250,6 @@ out:
         close(pair[0]);
     if (boot != MAP_FAILED)
         munmap(boot, THAW_BOOT_AREA);
-    if (sp->proc >= 0)
-        close(sp->proc);
-    sp->proc = -1;
     spawn_unpin(sp);
     return -1;
 }
@@ -303,7 +299,6 @@ void spawn_cancel(struct spawned *sp)
         ;
     close(sp->pidfd);
     close(sp->control);
-    close(sp->proc);
     munmap(sp->boot, THAW_BOOT_AREA);
     sp->pid = 0;
 }

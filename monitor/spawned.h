@@ -17,7 +17,7 @@
 
 struct spawned {
     pid_t pid; /* 0: none */
-    int pidfd, control, proc;
+    int pidfd, control;
     bool pinned;            /* the caller, to the processor it was on; as it was before: */
     cpu_set_t cpus;         /* the sandbox gets them too */
     struct thaw_boot *boot; /* of zeros but for the part below BOOT_TABLES */

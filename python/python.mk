@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# The Python launcher and the default image. Included by the top Makefile; alone:
+# The images of Debian's own Python, the default, and of the Python launcher. Included by the top Makefile; alone:
 #   make -f python/python.mk image BUILD=build
 
 BUILD ?= build
@@ -7,7 +7,7 @@ CC ?= gcc
 PYTHON_VERSION ?= 3.11
 PYTHON_CONFIG_DIR ?= /usr/lib/python$(PYTHON_VERSION)/config-$(PYTHON_VERSION)-x86_64-linux-gnu
 PYTHON_INCLUDE ?= /usr/include/python$(PYTHON_VERSION)
-PYTHON_IMAGE := $(BUILD)/images/python.erofs
+PYTHON_SMALL_IMAGE := $(BUILD)/images/python-small.erofs
 
 PYTHON_DIR := python
 include python/common.mk
@@ -19,7 +19,7 @@ PYTHON_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -
 
 launcher: $(BUILD)/python/python
 
-image: $(PYTHON_IMAGE)
+image: $(PYTHON_SMALL_IMAGE)
 
 $(BUILD)/python/%.o: python/%.c
 	@mkdir -p $(@D)
@@ -74,14 +74,14 @@ $(AGENT)/snapshot_restore_py: $(wildcard python/snapshot_restore_py/*.py)
 
 # ---- the image of Debian's own Python ----
 
-STOCK_IMAGE := $(BUILD)/images/python-stock.erofs
-STOCK_PACKAGES := python3 python3-venv python3-distutils python3-lib2to3 netbase tzdata dash coreutils grep sed libc-bin
+PYTHON_IMAGE := $(BUILD)/images/python.erofs
+PYTHON_PACKAGES := python3 python3-venv python3-distutils python3-lib2to3 netbase tzdata dash coreutils grep sed libc-bin
 
-$(STOCK_IMAGE): $(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so $(AGENT)/python $(AGENT)/snapshot_restore_py \
+$(PYTHON_IMAGE): $(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so $(AGENT)/python $(AGENT)/snapshot_restore_py \
 		monitor/image_packages.sh python/python.mk | $(BUILD)/thaw
 	@mkdir -p $(@D)
 	THAW_PACKAGE_CACHE=$(abspath $(BUILD)/packages) $(BUILD)/thaw image build \
-		--packages $(subst $(space),$(comma),$(STOCK_PACKAGES)) $(abspath $@)
+		--packages $(subst $(space),$(comma),$(PYTHON_PACKAGES)) $(abspath $@)
 
 PYTHON_ROOT_INPUTS := python/build-root.sh $(wildcard python/root/etc/*) $(wildcard python/snapshot_restore_py/*.py)
 
@@ -89,7 +89,7 @@ $(BUILD)/image-root.stamp: $(BUILD)/python/python $(PYTHON_ROOT_INPUTS)
 	sh python/build-root.sh $(BUILD)/image-root $(BUILD)/python/python
 	@touch $@
 
-$(PYTHON_IMAGE): $(BUILD)/image-root.stamp python/build-image.sh
+$(PYTHON_SMALL_IMAGE): $(BUILD)/image-root.stamp python/build-image.sh
 	@mkdir -p $(@D)
 	sh python/build-image.sh $(BUILD)/image-root $@.tmp
 	mv $@.tmp $@

@@ -21,7 +21,7 @@ began=$(date +%s)
 # What is tested is a copy: an ordinary user may not reach the tree, and nobody rebuilds it meanwhile.
 mkdir -p "$work/bin/images" "$work/tests"
 cp "$BUILD/thaw" "$BUILD/thaw-oci" "$work/bin/" && cp -R "$BUILD/python-agent" "$work/bin/" &&
-    cp $(ls "$BUILD"/images/python.* "$BUILD"/images/python-stock.* "$BUILD"/images/programs.* 2>/dev/null | grep -v "\.stamp$") "$work/bin/images/" &&
+    cp $(ls "$BUILD"/images/python.* "$BUILD"/images/python-small.* "$BUILD"/images/programs.* 2>/dev/null | grep -v "\.stamp$") "$work/bin/images/" &&
     cp -R tests/. "$work/tests/" && cp -R "$BUILD/tests/guest" "$BUILD/tests/tools" "$BUILD/tests/hostile" "$work/bin/" || exit 1
 mkdir -p "$work/docs" && cp docs/thaw.1 "$work/docs/" 2>/dev/null
 find "$work/tests" -name __pycache__ -exec rm -rf {} +
@@ -151,8 +151,10 @@ e2e_all() { ! wanted e2e || ls -S "$work"/tests/e2e | sed -n 's/^\(.*\)\.bats$/e
 if wanted ending; then
     suite "ending" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
         "$THAW" run
-    suite "ending (Debian's Python)" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
-        "$THAW" run --image python-stock
+    suite "python (python-small)" as_user env THAW_TEST_IMAGE=python-small timeout $((600 * slow)) \
+        bats --tap --timing "$work/tests/e2e/python.bats"
+    suite "ending (python-small)" as_user timeout $((900 * slow)) python3 "$work/tests/e2e/ending.py" --jobs 2 \
+        "$THAW" run --image python-small
 fi
 # What can be tried of CPython's build without building it.
 if wanted unit || wanted port; then

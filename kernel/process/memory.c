@@ -271,8 +271,9 @@ static u32 restore_populate(const struct thaw_region *r, u32 left)
     return n;
 }
 
-/* Should the host have to read a file, after it was started anew say, then by huge pages of its page cache. */
-#define READ_HUGE_MIN (64u << 10)
+/* Should the host have to read a file, after it was started anew say, then by huge pages of its page cache: smaller
+ * regions lie in the same ones as a rule, and each call costs. */
+#define READ_HUGE_MIN (1u << 20)
 
 /* ZERO, IMAGE, DATA or HUGE. */
 static int map_region(u64 start, const struct thaw_region *r)

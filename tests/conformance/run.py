@@ -112,7 +112,7 @@ def main():
     parser.add_argument("thaw", nargs="?", default=os.path.join(HERE, "../../build/thaw"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--only", action="append", default=[])
-    parser.add_argument("--image", default=os.environ.get("CONFORMANCE_IMAGE", "python-stock"))
+    parser.add_argument("--image", default=os.environ.get("CONFORMANCE_IMAGE", "python"))
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     parser.add_argument("--timeout", type=int, default=300)
     parser.add_argument("--again", action="store_true")

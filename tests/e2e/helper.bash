@@ -29,7 +29,13 @@ setup() {
     cd "$BATS_TEST_TMPDIR/work"
 }
 
-thaw() { "$THAW" "$@"; }
+# THAW_TEST_IMAGE: run Python from this image.
+thaw() {
+    if [ -n "${THAW_TEST_IMAGE:-}" ] && [ "${1:-}" = run ]; then
+        set -- run --image "$THAW_TEST_IMAGE" "${@:2}"
+    fi
+    "$THAW" "$@"
+}
 
 # machine: what a start takes here.
 machine() {

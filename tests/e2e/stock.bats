@@ -19,9 +19,9 @@ load helper
 # both CODE: the same output and status cold, restored, and by this host's own Python of the same version.
 both() {
     env -u PYTHONDONTWRITEBYTECODE /usr/bin/python3 -c "$1" >native 2>native.err || true
-    thaw run --image python-stock --cold -c "$1" >cold 2>cold.err
-    thaw run --image python-stock -c 1
-    thaw run --image python-stock --stats s.json -c "$1" >restored_out 2>restored.err
+    thaw run --cold -c "$1" >cold 2>cold.err
+    thaw run -c 1
+    thaw run --stats s.json -c "$1" >restored_out 2>restored.err
     restored s.json
     cat cold.err restored.err >&2
     cmp native cold && cmp native restored_out
@@ -75,9 +75,9 @@ print([a for a in sys.orig_argv if "_thaw" in a], sys.executable, sys.getrecursi
 }
 
 @test "two restored starts differ in what is random" {
-    thaw run --image python-stock -c 1
+    thaw run -c 1
     for i in 1 2; do
-        thaw run --image python-stock -c 'import random, os, uuid, secrets, tempfile
+        thaw run -c 'import random, os, uuid, secrets, tempfile
 print(random.random(), os.urandom(8), uuid.uuid4(), secrets.token_hex(), next(tempfile._get_candidate_names()))' >random.$i
     done
     run diff --unchanged-line-format=%L --old-line-format= --new-line-format= random.1 random.2

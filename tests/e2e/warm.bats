@@ -9,7 +9,7 @@ setup() {
     cd "$BATS_TEST_TMPDIR/work"
 }
 
-IMAGES="python python-stock"
+IMAGES="python python-small"
 
 @test "what the warm code imported and computed is there in each start, before the program's first line" {
     for image in $IMAGES; do
@@ -23,7 +23,7 @@ IMAGES="python python-stock"
 
 @test "--warm takes a file too; a name that is none is code" {
     echo 'import decimal, builtins; builtins.word = "from a file"' >prepare.py
-    thaw snapshot create warm --image python-stock --warm prepare.py
+    thaw snapshot create warm --image python --warm prepare.py
     run thaw run --snapshot warm -c 'import sys; print(word, "decimal" in sys.modules)'
     is "from a file True"
 }
@@ -84,7 +84,7 @@ if pid == 0:
 assert os.waitpid(pid, 0)[1] == 0 and maps[8][0] == 73 and maps[9][-1] == 74
 print("all there")
 END
-    thaw snapshot create warm --image python-stock --warm prepare.py
+    thaw snapshot create warm --image python --warm prepare.py
     for i in 1 2; do
         run thaw run --snapshot warm touch.py
         is "all there"
@@ -118,9 +118,9 @@ print(ctypes.string_at(a, 1))'
     [ ! -e "$HOME/.local/share/thaw/snapshots/failing.snap" ]
 }
 @test "each start has its own randomness, environment and time, whatever the warm code made" {
-    thaw snapshot create warm --image python-stock --warm 'import random, uuid, tempfile, os, time; random.random(); t = time.time()'
+    thaw snapshot create warm --image python --warm 'import random, uuid, tempfile, os, time; random.random(); t = time.time()'
     for i in 1 2; do
-        thaw run --image python-stock --snapshot warm --env N=$i -c 'import random, uuid, os, time, tempfile
+        thaw run --image python --snapshot warm --env N=$i -c 'import random, uuid, os, time, tempfile
 assert os.environ["N"] == os.getenv("N") and "THAW_WARM" not in os.environ
 assert abs(time.time() - os.stat("/proc/self").st_mtime) < 100
 print(random.random(), uuid.uuid4(), os.urandom(4).hex(), next(tempfile._get_candidate_names()))' >out.$i
@@ -180,9 +180,9 @@ m = mmap.mmap(-1, 4096, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, 7); m.write(bytes
 ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(m)))()'
     write='made = "made"; open("/dev/thaw", "wb", 0).write(b"snapshot")'
     for way in "$call" "$write"; do
-        thaw snapshot create own --image python-stock -- /usr/bin/python3 -c "$way
+        thaw snapshot create own --image python -- /usr/bin/python3 -c "$way
 $read"
-        run thaw exec --image python-stock --snapshot own -- a b c
+        run thaw exec --image python --snapshot own -- a b c
         is "made [b'a', b'b', b'c']"
     done
 }
