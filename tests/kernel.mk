@@ -12,7 +12,7 @@ KTEST_EROFS := tests/unit/erofs_walk.c $(addprefix kernel/core/fs/,erofs.c inode
 KTEST_VFS := $(wildcard kernel/core/fs/*.c kernel/core/net/*.c kernel/core/tty/*.c) kernel/core/proc/timer.c
 KTEST_DEPS := $(wildcard tests/unit/*.h include/*.h kernel/*.h kernel/core/*.h kernel/core/*/*.h)
 
-KERNEL_TESTS := $(addprefix $(BUILD)/tests/unit/,test_erofs test_pipe_poll test_procfs test_hostfs test_vfs)
+KERNEL_TESTS := $(addprefix $(BUILD)/tests/unit/,test_erofs test_pipe_poll test_procfs test_hostfs test_vfs test_torture)
 
 # The damaged images are worth nothing without the sanitizers, so these are always on.
 $(BUILD)/tests/unit/test_erofs: tests/unit/test_erofs.c $(KTEST_EROFS) $(KTEST_FAKE) $(KTEST_DEPS)
@@ -23,6 +23,10 @@ $(BUILD)/tests/unit/test_pipe_poll $(BUILD)/tests/unit/test_procfs: $(BUILD)/tes
 		$(KTEST_VFS) $(KTEST_FAKE) $(KTEST_DEPS)
 	@mkdir -p $(@D)
 	$(CC) $(KTEST_CFLAGS) $(KTEST_SAN) -o $@ $(filter %.c,$^) -lpthread -lcmocka
+
+$(BUILD)/tests/unit/test_torture: tests/unit/test_torture.c $(KTEST_VFS) $(KTEST_FAKE) $(KTEST_DEPS)
+	@mkdir -p $(@D)
+	$(CC) $(KTEST_CFLAGS) -fsanitize=thread -o $@ $(filter %.c,$^) -lpthread -lcmocka
 
 # The monitor's half sees its own headers and libc's only.
 $(BUILD)/tests/unit/hostfs/%.o: monitor/%.c
