@@ -140,7 +140,9 @@ int machine_share(void)
     /* The monitor answers this call with the memory file's descriptor. */
     if (ret > 0) {
         heap_size = (u64)ret - HEAP_OFFSET;
+        signals_block(~0ull); /* one would end the wait for its answer */
         ret = host_syscall(HOST_memfd_create, 0, 0, 0, 0, 0, 0);
+        signals_block(0);
         ret = ret == THAW_FD_MEMORY ? 0 : ret < 0 ? ret : -EIO;
     }
     under_way = false;

@@ -95,7 +95,7 @@ $b false || echo failed
 $b sleep 0.2 & p=$!
 kill -0 $p && echo alive
 kill $p; wait $p; echo $?
-for i in 1 2 3; do ($b sleep 0.$i; echo $i) & done; wait; echo all
+for i in 2 5 8; do ($b sleep 0.$i; echo $i) & done; wait; echo all
 trap 'echo trapped' USR1; kill -USR1 $$; echo after
 $b sh -c 'kill -9 $$'; echo $?
 $b none 2>/dev/null; echo $?
