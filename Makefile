@@ -272,12 +272,15 @@ lint: $(GENERATED)
 
 # ---- installing ----
 
+# Written in large pieces, as where it was built. FILE, MODE, DESTINATION.
+install_large = install -D -m $(2) /dev/null $(3) && dd if=$(1) of=$(3) bs=4M conv=notrunc status=none
+
 install: all
-	install -D -m 0755 $(BUILD)/thaw $(DESTDIR)$(PREFIX)/bin/thaw
-	install -D -m 0644 $(BUILD)/images/python.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python.erofs
+	$(call install_large,$(BUILD)/thaw,0755,$(DESTDIR)$(PREFIX)/bin/thaw)
+	$(call install_large,$(BUILD)/images/python.erofs,0644,$(DESTDIR)$(PREFIX)/lib/thaw/images/python.erofs)
 	install -D -m 0644 $(BUILD)/images/python.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python.json
 	install -D -m 0755 $(BUILD)/thaw-oci $(DESTDIR)$(PREFIX)/lib/thaw/thaw-oci
-	install -D -m 0644 $(BUILD)/images/python-small.erofs $(DESTDIR)$(PREFIX)/lib/thaw/images/python-small.erofs
+	$(call install_large,$(BUILD)/images/python-small.erofs,0644,$(DESTDIR)$(PREFIX)/lib/thaw/images/python-small.erofs)
 	install -D -m 0644 $(BUILD)/images/python-small.json $(DESTDIR)$(PREFIX)/lib/thaw/images/python-small.json
 	install -D -m 0755 $(BUILD)/python-agent/python $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/python
 	install -m 0755 $(BUILD)/python-agent/_thaw.*.so $(DESTDIR)$(PREFIX)/lib/thaw/python-agent/
