@@ -5,10 +5,10 @@
 load helper
 
 counts() { # START
-    thaw run --stats s -c 'print(6*7)' >/dev/null
+    thaw run --image python-small --stats s -c 'print(6*7)' >/dev/null
     for try in 1 2 3; do
         rm -f s
-        thaw run ${cold:+--cold} --stats s -c 'print(6*7)'
+        thaw run --image python-small ${cold:+--cold} --stats s -c 'print(6*7)'
         python3 - "$1" "$TESTS/e2e/counts.txt" <<'P' && return
 import json, sys
 s, bad = json.load(open("s")), []
