@@ -174,6 +174,9 @@ struct thaw_start {
      * snapshot. May be NULL. */
     void (*notice)(void *arg, const char *line);
     void *notice_arg;
+    /* Processors. 0: on the process machine all that the caller may use, which are the most it has; on kvm, whose are
+     * its own and 16 at most, 1. */
+    uint32_t cpus;
 };
 
 /* How a sandbox ended. */

@@ -39,6 +39,16 @@ const struct machine *machine_find(const char name[8])
     return NULL;
 }
 
+uint32_t machine_cpus_limit(cpu_set_t *set, uint32_t most)
+{
+    uint32_t n = 0;
+
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, set) && n++ >= most && most)
+            CPU_CLR(i, set);
+    return most && n > most ? most : n;
+}
+
 /* Lays out the boot area; the tables' offsets are the monitor's choice. */
 static int boot_fill(struct sandbox *sb, const struct sandbox_config *config, size_t *used, struct thaw_error *err)
 {
@@ -58,8 +68,10 @@ static int boot_fill(struct sandbox *sb, const struct sandbox_config *config, si
     boot->memory_limit = config->memory_limit;
     boot->image_size = config->image_fd < 0 ? 0 : config->image_size;
     cpu_set_t cpus;
-    CPU_ZERO(&cpus);
-    boot->cpus = sched_getaffinity(0, sizeof(cpus), &cpus) ? 1 : (uint32_t)CPU_COUNT(&cpus);
+    boot->cpus = config->machine == &machine_kvm ? config->cpus ? config->cpus : 1
+                 : sched_getaffinity(0, sizeof(cpus), &cpus)
+                     ? 1
+                     : machine_cpus_limit(&cpus, config->cpus);
     if (getrandom(boot->entropy, sizeof(boot->entropy), 0) != (ssize_t)sizeof(boot->entropy))
         return thaw_error_set(err, 125, errno, "no fresh entropy from getrandom(2): %s", strerror(errno));
 

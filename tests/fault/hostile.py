@@ -26,6 +26,7 @@ ENDS = {  # what one line says, as a pattern; None: it may also get through with
     "calls": "",
     "bad_length": "more than there can be",
     "bad_descriptor": "descriptor",
+    "bad_processor": "processor",
     "bad_op": "which there is not",
     "lie": "",
     "scribble": "",

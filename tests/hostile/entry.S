@@ -15,6 +15,7 @@
     .quad GPA(pml4)
     .quad kvm_entry
     .quad kvm_entry
+    .quad kvm_entry
 
     .text
     .globl kvm_entry

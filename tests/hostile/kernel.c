@@ -66,9 +66,9 @@ static void ring(void) { __asm__ volatile("outl %0, %w1" ::"a"(0), "d"(THAW_KVM_
 
 static int64_t call(u32 op, u32 len, u64 a0, u64 a1, u64 a2, u64 a3)
 {
-    PAGE->call = (struct thaw_call){.op = op, .len = len, .arg = {a0, a1, a2, a3}};
+    PAGE->call[0] = (struct thaw_call){.op = op, .len = len, .arg = {a0, a1, a2, a3}};
     ring();
-    return PAGE->call.ret;
+    return PAGE->call[0].ret;
 }
 
 static void __attribute__((noreturn)) finish(u32 code)
@@ -139,7 +139,7 @@ static void image_write(void) { TRY("movq %%rax, (%0)", "r"(THAW_KVM_IMAGE_GPA +
 static void calls(void)
 {
     for (int n = 0; n < 3000; n++) {
-        static const u32 ops[] = {2, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 29, 34, 65, 66, 67, 69, 70};
+        static const u32 ops[] = {2, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 29, 34, 65, 66, 67, 69, 70, 72, 73};
         u32 op = ops[next() % (sizeof ops / sizeof *ops)], len = (u32)(next() % 200);
         u64 arg[4];
 
@@ -161,7 +161,7 @@ static void calls(void)
         for (u32 i = 0; i < len && i < 256; i++)
             PAGE->data[i] = (u8)next();
         call(op, len, arg[0], arg[1], arg[2], arg[3]);
-        if (PAGE->call.len > THAW_CALL_DATA_MAX)
+        if (PAGE->call[0].len > THAW_CALL_DATA_MAX)
             finish(9);
     }
 }
@@ -171,7 +171,8 @@ static void bad_length(void)
     call(THAW_CALL_CONSOLE_WRITE, THAW_CALL_DATA_MAX + 1 + (u32)(next() % 4096), 1, 0, 0, 0);
 }
 static void bad_descriptor(void) { call(THAW_CALL_CONSOLE_WRITE + (u32)(next() % 2), 1, 3 + next(), 0, 0, 0); }
-static void bad_op(void) { call(71 + (u32)(next() % 100000), 0, 0, 0, 0, 0); }
+static void bad_processor(void) { call(THAW_CALL_CPU_START + (u32)(next() % 2), 0, 16 + next(), 0, 0, 0); }
+static void bad_op(void) { call(74 + (u32)(next() % 100000), 0, 0, 0, 0, 0); }
 
 /* How it ended, in a way that nobody can mean. */
 static void lie(void)
@@ -382,6 +383,7 @@ static const struct {
     {"calls", calls},
     {"bad_length", bad_length},
     {"bad_descriptor", bad_descriptor},
+    {"bad_processor", bad_processor},
     {"bad_op", bad_op},
     {"lie", lie},
     {"scribble", scribble},
