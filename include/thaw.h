@@ -117,6 +117,7 @@ struct thaw_creation {
     /* Python source of a typical program, or NULL. It is run once, restored, with no arguments, no input and its output
      * thrown away: what it writes to will lie in huge pages, at most 24 (48 MiB), of each sandbox's own. */
     const char *train;
+    uint32_t cpus; /* as in struct thaw_start; each start from the snapshot has its own number */
 };
 
 /*

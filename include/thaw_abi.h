@@ -49,8 +49,8 @@
 #define THAW_KVM_IMAGE_MAX 0x00000003c0000000ull
 #define THAW_KVM_RAM_GPA 0x0000000400000000ull /* slot 2: memory; the kernel image is loaded at its start */
 #define THAW_KVM_RAM_MAX 0x0000000c00000000ull
-#define THAW_KVM_PORT 0x7461u    /* out to it, any width: the processor's call in struct thaw_kvm is to be served */
-#define THAW_KVM_VECTOR 0x20u    /* the interrupt that says: look at thaw_kvm.events and at your own of thaw_kvm.kicks */
+#define THAW_KVM_PORT 0x7461u /* out to it, any width: the processor's call in struct thaw_kvm is to be served */
+#define THAW_KVM_VECTOR 0x20u /* the interrupt that says: look at thaw_kvm.events and at your own of thaw_kvm.kicks */
 #define THAW_KVM_CPUS_MAX 16u
 
 /* Descriptors of the sandbox process; it holds no others. */
@@ -241,11 +241,11 @@ enum thaw_call_op {
     THAW_CALL_CONSOLE_WRITE = 66, /* arg[0]: descriptor, data; does not wait -> ret: bytes, -EAGAIN if none */
     THAW_CALL_CONSOLE_IOCTL = 67, /* arg[0]: descriptor, arg[1]: request, arg[2]: a value if len is 0; data: what the
                                      argument points to -> ret; data: the same after */
-    THAW_CALL_WAIT = 68,  /* arg[0]: until then (CLOCK_MONOTONIC of the host, ns; 0: without end), arg[1]: or until
+    THAW_CALL_WAIT = 68,      /* arg[0]: until then (CLOCK_MONOTONIC of the host, ns; 0: without end), arg[1]: or until
                                      one of these poll(2) events, 16 bits for each descriptor; or an event comes
                                      -> ret: the events that are ready */
-    THAW_CALL_TIMER = 69, /* arg[0]: sets THAW_KVM_EVENT_TIMER then (host's CLOCK_MONOTONIC, ns; 0: never) */
-    THAW_CALL_CLOCK = 70, /* -> arg[0], arg[1]: the host's CLOCK_MONOTONIC and CLOCK_REALTIME, ns */
+    THAW_CALL_TIMER = 69,     /* arg[0]: sets THAW_KVM_EVENT_TIMER then (host's CLOCK_MONOTONIC, ns; 0: never) */
+    THAW_CALL_CLOCK = 70,     /* -> arg[0], arg[1]: the host's CLOCK_MONOTONIC and CLOCK_REALTIME, ns */
     THAW_CALL_CPU_START = 71, /* arg[0]: a processor, which begins in its kernel at kvm_image.cpu_entry; once */
     THAW_CALL_CPU_KICK = 72,  /* arg[0]: a processor that is to look at thaw_kvm.kicks: it leaves user mode, or WAIT */
     THAW_CALL_CPU_YIELD = 73  /* the processor waits for another, to which the host may give its own */
@@ -263,10 +263,10 @@ struct thaw_call {
 
 /* Page-aligned in the boot area. What the monitor counts is of no use to the kernel. Processors: thaw_boot.cpus. */
 struct thaw_kvm {
-    uint64_t ram_size;             /* bytes at THAW_KVM_RAM_GPA */
-    uint64_t events;               /* bit n: signal n has come, bit 0: the timer. Set and taken atomically */
-    uint32_t tsc_khz;              /* of the guest's time stamp counter; 0: it cannot serve as a clock */
-    uint32_t slots, exits, ioctls; /* counted by the monitor */
+    uint64_t ram_size;                        /* bytes at THAW_KVM_RAM_GPA */
+    uint64_t events;                          /* bit n: signal n has come, bit 0: the timer. Set and taken atomically */
+    uint32_t tsc_khz;                         /* of the guest's time stamp counter; 0: it cannot serve as a clock */
+    uint32_t slots, exits, ioctls;            /* counted by the monitor */
     uint32_t kicks[THAW_KVM_CPUS_MAX];        /* for each processor: not 0, another has something for it */
     struct thaw_call call[THAW_KVM_CPUS_MAX]; /* one for each processor, answered in place */
     unsigned char data[THAW_CALL_DATA_MAX];

@@ -187,8 +187,12 @@ static void kvm_machine_run(struct child *c)
     memory_create(&vm, c->sb->reserved);
     for (uint32_t i = 0; i < vm.cpus; i++) {
         vm.vcpu[i] = (struct vcpu){.vm = &vm, .index = i};
-        cpu_create(&vm, &vm.vcpu[i], k->pml4_gpa, i ? k->cpu_entry : restore ? k->restore : k->entry,
-                   i ? i : restore ? restore->resume : 0);
+        if (i)
+            cpu_create(&vm, &vm.vcpu[i], k->pml4_gpa, k->cpu_entry, i);
+        else if (restore)
+            cpu_create(&vm, &vm.vcpu[i], k->pml4_gpa, k->restore, restore->resume);
+        else
+            cpu_create(&vm, &vm.vcpu[i], k->pml4_gpa, k->entry, 0);
     }
     /* The processors keep the machine; their descriptors are all that is needed from here on. */
     close(vm.device);

@@ -36,8 +36,7 @@ static void nothing(int signal) { (void)signal; }
 /* Signals for the program, the timer, and kicks: they are blocked, interrupt KVM_RUN, and are read from a descriptor. */
 void call_prepare(struct vm *vm)
 {
-    static const int signals[] = {SIGINT,  SIGTERM, SIGHUP,  SIGQUIT,      SIGWINCH,
-                                  SIGUSR1, SIGUSR2, SIGALRM, THAW_SIG_KICK};
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGUSR1, SIGUSR2, SIGALRM, THAW_SIG_KICK};
     struct stat st;
     sigset_t set;
 
@@ -45,7 +44,7 @@ void call_prepare(struct vm *vm)
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaddset(&set, signals[i]);
     int fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    signal(SIGPIPE, SIG_IGN); /* EPIPE tells us */
+    signal(SIGPIPE, SIG_IGN);       /* EPIPE tells us */
     signal(THAW_SIG_KICK, nothing); /* who has not been started waits for it in ppoll(2) */
     if (fd < 0 || (fd != KVM_FD_SIGNALS && (syscall(SYS_dup3, fd, KVM_FD_SIGNALS, O_CLOEXEC) < 0 || close(fd))) ||
         sigprocmask(SIG_SETMASK, &set, NULL))
@@ -172,8 +171,12 @@ static int64_t call_wait(const struct vcpu *v, const struct thaw_call *call)
         ts = (struct timespec){(time_t)(left / 1000000000u), (long)(left % 1000000000u)};
         timeout = &ts;
     }
-    /* What another thread has read meanwhile is that one's to tell of; what this one has, before, is in the page. */
-    if (call_events(v) || vm_syscall(SYS_ppoll, p, 4, timeout, NULL) <= 0)
+    /* What another thread reads from now on is that one's to tell of; what this one has read is in the page already. */
+    if (call_events(v)) {
+        ts = (struct timespec){0, 0};
+        timeout = &ts;
+    }
+    if (vm_syscall(SYS_ppoll, p, 4, timeout, NULL) <= 0)
         return 0;
     if (p[0].revents)
         call_signals(vm);

@@ -490,8 +490,8 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         choice_make(store, machine, &machine, err) < 0)
         return -1;
     if (start->machine == THAW_MACHINE_AUTO && machine == THAW_MACHINE_KVM &&
-        (start->cpus > THAW_KVM_CPUS_MAX ||
-         !machine_kvm_holds(start->memory ? start->memory : MEMORY_DEFAULT, start->image ? start->image->image.size : 0)))
+        (start->cpus > THAW_KVM_CPUS_MAX || !machine_kvm_holds(start->memory ? start->memory : MEMORY_DEFAULT,
+                                                               start->image ? start->image->image.size : 0)))
         machine = THAW_MACHINE_PROCESS;
     s = calloc(1, sizeof *s);
     if (!s)
@@ -1082,6 +1082,7 @@ int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *imag
         .argv = creation && creation->argv ? creation->argv : python,
         .machine = creation ? creation->machine : THAW_MACHINE_AUTO,
         .memory = creation ? creation->memory : 0,
+        .cpus = creation ? creation->cpus : 0,
         .stdio = {THAW_STDIO_NULL, THAW_STDIO_NULL, THAW_STDIO_PIPE},
         .flags = creation && creation->argv ? THAW_START_EXEC : 0,
         .env = env,

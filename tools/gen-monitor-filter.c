@@ -175,10 +175,9 @@ static void emit_kvm(const char *name)
     static const unsigned vcpu[] = {KVM_RUN, KVM_INTERRUPT, KVM_GET_VCPU_EVENTS, KVM_GET_DEBUGREGS};
     static const unsigned tty[] = {TCGETS,    TCSETS,   TCSETSW, TCSETSF, TIOCGWINSZ, TIOCSWINSZ,
                                    TIOCGPGRP, FIONREAD, TCFLSH,  TCSBRK,  TCXONC,     TIOCOUTQ};
-    static const int plain[] = {SCMP_SYS(poll),          SCMP_SYS(ppoll),
-                                SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall),
-                                SCMP_SYS(rt_sigreturn),  SCMP_SYS(exit_group),
-                                SCMP_SYS(sched_yield)};
+    static const int plain[] = {
+        SCMP_SYS(poll),         SCMP_SYS(ppoll),      SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall),
+        SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group), SCMP_SYS(sched_yield)};
     scmp_filter_ctx ctx = begin(SCMP_ACT_KILL_PROCESS);
     int rc = 0;
 

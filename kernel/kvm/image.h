@@ -21,8 +21,8 @@ struct kvm_image {
     uint64_t data_end;   /* zeroed memory from here: not in the file */
     uint64_t bss_end;
     uint64_t pml4_gpa;
-    uint64_t entry;   /* of a cold boot */
-    uint64_t restore; /* of a restored one; rdi: thaw_boot.resume */
+    uint64_t entry;     /* of a cold boot */
+    uint64_t restore;   /* of a restored one; rdi: thaw_boot.resume */
     uint64_t cpu_entry; /* of another processor than the first, when that starts it; rdi: its number */
 };
 #endif

@@ -12,9 +12,8 @@ void kernel_lock(void)
 {
     struct cpu *c = this_cpu();
 
-    for (u32 n = 1; __atomic_load_n(&lock_word, __ATOMIC_RELAXED) ||
-                    __atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE);
-         n++)
+    for (u32 n = 1;
+         __atomic_load_n(&lock_word, __ATOMIC_RELAXED) || __atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE); n++)
         cpu_relax(n);
     if (c->flush) {
         c->flush = false;

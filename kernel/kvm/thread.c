@@ -211,9 +211,8 @@ static void slices_check(void)
     struct list_head *p;
 
     for (p = ready.next; p != &ready; p = p->next, c++) {
-        while (c < cpus + cpus_online &&
-               (c->resched || !c->running || c->running == c->idle ||
-                now < c->slice_start + TIME_SLICE - TIME_SLICE / 8))
+        while (c < cpus + cpus_online && (c->resched || !c->running || c->running == c->idle ||
+                                          now < c->slice_start + TIME_SLICE - TIME_SLICE / 8))
             c++;
         if (c == cpus + cpus_online)
             return;
@@ -301,11 +300,11 @@ static void switch_to(struct thread_info *next)
     switched();
 }
 
-static void switch_to_ready(void)
+static struct thread_info *ready_take(void)
 {
     struct thread_info *next = list_first_entry(&ready, struct thread_info, list);
     list_del(&next->list);
-    switch_to(next);
+    return next;
 }
 
 static void schedule(void)
@@ -316,7 +315,7 @@ static void schedule(void)
     }
     while (list_empty(&ready))
         idle();
-    switch_to_ready();
+    switch_to(ready_take());
 }
 
 void idle_loop(void)
@@ -324,8 +323,9 @@ void idle_loop(void)
     switched();
     for (;;) {
         while (!list_empty(&ready)) {
+            struct thread_info *next = ready_take();
             cpus_wake();
-            switch_to_ready();
+            switch_to(next);
         }
         idle();
     }

@@ -22,8 +22,8 @@
 
 #define PAGE 4096
 #define SLICE_MS 10 /* of the kvm machine's kernel: so long threads that spin take turns on one processor */
-#define ROUNDS 40
-#define FORKS 20
+#define ROUNDS 12
+#define FORKS 10
 #define THREADS_MAX 16
 
 static int processors;

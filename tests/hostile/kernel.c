@@ -12,6 +12,8 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 
 u64 resume, resume_rsp, traps;
+u8 cpu_stacks[THAW_KVM_CPUS_MAX][4096] __attribute__((aligned(4096)));
+void hostile_cpu(u64 index);
 extern u64 pml4[512], pdpt_low[512];
 extern void trap(void);
 void hostile_main(void);
@@ -164,6 +166,32 @@ static void calls(void)
         if (PAGE->call[0].len > THAW_CALL_DATA_MAX)
             finish(9);
     }
+}
+
+/* Each processor calls by itself, and in the others' places as well; what is in them changes while they are served. */
+static void __attribute__((noreturn)) calls_for_ever(u64 seed_of_its_own)
+{
+    static const u32 ops[] = {16, 17, 18, 19, 22, 65, 66, 67, 68, 69, 70, 71, 72, 73};
+
+    for (u64 r = seed_of_its_own * 0x9e3779b97f4a7c15 | 1;;) {
+        r ^= r << 13, r ^= r >> 7, r ^= r << 17;
+        volatile struct thaw_call *c = &PAGE->call[r % BOOT->cpus];
+        c->op = ops[(r >> 8) % (sizeof ops / sizeof *ops)];
+        c->len = c->op == THAW_CALL_CONSOLE_WRITE ? 0 : (u32)(r >> 16) % 256;
+        c->arg[0] = c->op == THAW_CALL_WAIT ? 1 : (r >> 24) % 2;
+        c->arg[1] = r >> 32;
+        c->arg[2] = r;
+        ring();
+    }
+}
+
+void hostile_cpu(u64 index) { calls_for_ever(index); }
+
+static void processors(void)
+{
+    for (u32 i = 1; i < BOOT->cpus; i++)
+        call(THAW_CALL_CPU_START, 0, i, 0, 0, 0);
+    calls_for_ever(next());
 }
 
 static void bad_length(void)
@@ -381,6 +409,7 @@ static const struct {
     {"mmio", mmio},
     {"image_write", image_write},
     {"calls", calls},
+    {"processors", processors},
     {"bad_length", bad_length},
     {"bad_descriptor", bad_descriptor},
     {"bad_processor", bad_processor},
