@@ -73,6 +73,8 @@ void machine_mm_free(struct mm *mm)
         return;
     if (mm->machine == this_cpu()->pml4)
         memory_load(kvm_pml4);
+    for (const struct cpu *c = cpus; c < cpus + cpus_online; c++)
+        BUG_ON(c->pml4 == mm->machine); /* it has a thread in it that the core knows nothing of */
     pgtable_free(mm->machine);
     mm->machine = NULL;
 }
