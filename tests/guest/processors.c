@@ -230,9 +230,8 @@ static void changed(void)
 
 /* ---- a fork in the midst of writers: the child has what was written until then, and nothing after ---- */
 
-static void forks(void)
+static void forks(int n)
 {
-    int n = processors + 1;
     pthread_t t[THREADS_MAX];
 
     spinners(t, n);
@@ -264,6 +263,7 @@ int main(int argc, char **argv)
     at_once();
     in_turns();
     changed();
-    forks();
+    forks(1); /* nobody but the writer comes to its page then */
+    forks(processors + 1);
     return success();
 }
