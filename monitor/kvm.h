@@ -51,7 +51,8 @@ struct vm {
 long vm_syscall5(long nr, long a, long b, long c, long d, long e);
 /* Counts. The result, or -EINTR or -EAGAIN; ends the child on another error. */
 int vm_ioctl(struct vm *vm, int fd, unsigned long request, void *arg, const char *what);
-/* The first to say so wins. The guest cannot go on, or did what it must not. printf(3)'s format; it becomes the sandbox's end. */
+/* The guest cannot go on, or did what it must not. printf(3)'s format; it becomes the sandbox's end. Of several threads
+ * the first to say so is heard. */
 void vm_fail(struct vm *vm, const char *fmt, ...) __attribute__((noreturn, format(printf, 2, 3)));
 void vm_exit(struct vm *vm) __attribute__((noreturn));
 
