@@ -117,6 +117,7 @@ struct thaw_creation {
     /* Python source of a typical program, or NULL. It is run once, restored, with no arguments, no input and its output
      * thrown away: what it writes to will lie in huge pages, at most 24 (48 MiB), of each sandbox's own. */
     const char *train;
+    uint32_t cpus; /* as in struct thaw_start; each start from the snapshot has its own number */
 };
 
 /*
@@ -174,6 +175,9 @@ struct thaw_start {
      * snapshot. May be NULL. */
     void (*notice)(void *arg, const char *line);
     void *notice_arg;
+    /* Processors. 0: on the process machine all that the caller may use, which are the most it has; on kvm, whose are
+     * its own and 16 at most, 1. */
+    uint32_t cpus;
 };
 
 /* How a sandbox ended. */

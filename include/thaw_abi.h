@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define THAW_ABI_VERSION 5u
+#define THAW_ABI_VERSION 6u
 #define THAW_PAGE_SIZE 4096u
 
 /* The snapshot call: int $0x80 with this number in eax (on Linux the unused i386 ftime). */
@@ -49,8 +49,9 @@
 #define THAW_KVM_IMAGE_MAX 0x00000003c0000000ull
 #define THAW_KVM_RAM_GPA 0x0000000400000000ull /* slot 2: memory; the kernel image is loaded at its start */
 #define THAW_KVM_RAM_MAX 0x0000000c00000000ull
-#define THAW_KVM_PORT 0x7461u /* out to it, any width: the call in struct thaw_kvm is to be served */
-#define THAW_KVM_VECTOR 0x20u /* the interrupt that says: look at thaw_kvm.events */
+#define THAW_KVM_PORT 0x7461u /* out to it, any width: the processor's call in struct thaw_kvm is to be served */
+#define THAW_KVM_VECTOR 0x20u /* the interrupt that says: look at thaw_kvm.events and at your own of thaw_kvm.kicks */
+#define THAW_KVM_CPUS_MAX 16u
 
 /* Descriptors of the sandbox process; it holds no others. */
 #define THAW_FD_STDIN 0
@@ -180,7 +181,7 @@ struct thaw_boot {
                     [2]; /* process machine: starts and ends of all that is mapped below the boot area; 0: not known */
     uint32_t filter_off; /* struct sock_filter[filter_len], installed before the guest runs */
     uint32_t filter_len;
-    uint32_t cpus;                      /* host processors the sandbox may use */
+    uint32_t cpus;                      /* processors the sandbox may use: the host's, on the kvm machine its own */
     uint32_t host_pid;                  /* of the sandbox process */
     uint32_t answers_off, answers_size; /* struct thaw_answer records */
     uint64_t hwcap, hwcap2;             /* the host's AT_HWCAP, AT_HWCAP2 */
@@ -240,11 +241,14 @@ enum thaw_call_op {
     THAW_CALL_CONSOLE_WRITE = 66, /* arg[0]: descriptor, data; does not wait -> ret: bytes, -EAGAIN if none */
     THAW_CALL_CONSOLE_IOCTL = 67, /* arg[0]: descriptor, arg[1]: request, arg[2]: a value if len is 0; data: what the
                                      argument points to -> ret; data: the same after */
-    THAW_CALL_WAIT = 68,  /* arg[0]: until then (CLOCK_MONOTONIC of the host, ns; 0: without end), arg[1]: or until
+    THAW_CALL_WAIT = 68,      /* arg[0]: until then (CLOCK_MONOTONIC of the host, ns; 0: without end), arg[1]: or until
                                      one of these poll(2) events, 16 bits for each descriptor; or an event comes
                                      -> ret: the events that are ready */
-    THAW_CALL_TIMER = 69, /* arg[0]: sets THAW_KVM_EVENT_TIMER then (host's CLOCK_MONOTONIC, ns; 0: never) */
-    THAW_CALL_CLOCK = 70  /* -> arg[0], arg[1]: the host's CLOCK_MONOTONIC and CLOCK_REALTIME, ns */
+    THAW_CALL_TIMER = 69,     /* arg[0]: sets THAW_KVM_EVENT_TIMER then (host's CLOCK_MONOTONIC, ns; 0: never) */
+    THAW_CALL_CLOCK = 70,     /* -> arg[0], arg[1]: the host's CLOCK_MONOTONIC and CLOCK_REALTIME, ns */
+    THAW_CALL_CPU_START = 71, /* arg[0]: a processor, which begins in its kernel at kvm_image.cpu_entry; once */
+    THAW_CALL_CPU_KICK = 72,  /* arg[0]: a processor that is to look at thaw_kvm.kicks: it leaves user mode, or WAIT */
+    THAW_CALL_CPU_YIELD = 73  /* the processor waits for another, to which the host may give its own */
 };
 #define THAW_CALL_KVM THAW_CALL_EXIT
 #define THAW_TIME_OMIT UINT64_MAX
@@ -257,14 +261,14 @@ struct thaw_call {
     uint64_t arg[4];
 };
 
-/* Page-aligned in the boot area. What the monitor counts is of no use to the kernel. */
+/* Page-aligned in the boot area. What the monitor counts is of no use to the kernel. Processors: thaw_boot.cpus. */
 struct thaw_kvm {
-    uint64_t ram_size;             /* bytes at THAW_KVM_RAM_GPA */
-    uint64_t events;               /* bit n: signal n has come, bit 0: the timer. Set and taken atomically */
-    uint32_t tsc_khz;              /* of the guest's time stamp counter; 0: it cannot serve as a clock */
-    uint32_t slots, exits, ioctls; /* counted by the monitor */
-    uint64_t reserved[4];
-    struct thaw_call call; /* answered in place */
+    uint64_t ram_size;                        /* bytes at THAW_KVM_RAM_GPA */
+    uint64_t events;                          /* bit n: signal n has come, bit 0: the timer. Set and taken atomically */
+    uint32_t tsc_khz;                         /* of the guest's time stamp counter; 0: it cannot serve as a clock */
+    uint32_t slots, exits, ioctls;            /* counted by the monitor */
+    uint32_t kicks[THAW_KVM_CPUS_MAX];        /* for each processor: not 0, another has something for it */
+    struct thaw_call call[THAW_KVM_CPUS_MAX]; /* one for each processor, answered in place */
     unsigned char data[THAW_CALL_DATA_MAX];
 };
 #define THAW_KVM_EVENT_TIMER 1u
@@ -315,7 +319,7 @@ THAW_ASSERT_SIZE(struct thaw_exit, 256);
 THAW_ASSERT_SIZE(struct thaw_vdso, 40);
 THAW_ASSERT_SIZE(struct thaw_boot, 576);
 THAW_ASSERT_SIZE(struct thaw_call, 48);
-THAW_ASSERT_SIZE(struct thaw_kvm, 112 + THAW_CALL_DATA_MAX);
+THAW_ASSERT_SIZE(struct thaw_kvm, 864 + THAW_CALL_DATA_MAX);
 THAW_ASSERT_SIZE(struct thaw_answer, 56);
 THAW_ASSERT_SIZE(struct thaw_stat, 64);
 THAW_ASSERT_SIZE(struct thaw_dirent, 24);

@@ -36,6 +36,7 @@ static const char run_help[] =
     "  --image NAME          root image, or the path of one (python)\n"
     "  --machine MACHINE     auto, process or kvm (auto)\n"
     "  --memory SIZE         memory the program may use: 64M, 1G (256M)\n"
+    "  --cpus N              processors it may use (process: the host's, kvm: 1)\n"
     "  --timeout DURATION    kill it after this time: 500ms, 10s, 2m\n"
     "  --env NAME[=VALUE]    set a variable, or pass one on; no other is\n"
     "  -v HOST:GUEST[:ro]    show a directory or file of the host in the sandbox\n"
@@ -60,6 +61,7 @@ static const char exec_help[] = "Usage: thaw exec --root DIR [OPTION...] -- PROG
                                 "  --cwd DIR             working directory in the sandbox (/)\n"
                                 "  --machine MACHINE     auto, process or kvm (auto)\n"
                                 "  --memory SIZE         memory the program may use: 64M, 1G (256M)\n"
+                                "  --cpus N              processors it may use (process: the host's, kvm: 1)\n"
                                 "  --timeout DURATION    kill it after this time: 500ms, 10s, 2m\n"
                                 "  --env NAME[=VALUE]    set a variable, or pass one on; no other is\n"
                                 "  -v HOST:GUEST[:ro]    show a directory or file of the host in the sandbox\n"
@@ -323,6 +325,7 @@ static int run_start(struct run *r, enum options_for what, struct thaw_error *er
         .cwd = o->cwd,
         .stdio = {0, 1, 2},
         .memory = o->memory,
+        .cpus = o->cpus,
         .machine = o->machine,
         .flags = (o->strace ? THAW_START_STRACE : 0) | (o->harden ? THAW_START_HARDEN : 0) |
                  (what == OPTIONS_EXEC ? THAW_START_EXEC : 0),

@@ -16,9 +16,10 @@
 #include <unistd.h>
 
 static const char help[] =
-    "Usage: thaw snapshot create NAME [--image IMAGE] [--machine MACHINE] [--memory SIZE] [--warm CODE|FILE]\n"
-    "                            [--train CODE|FILE]\n"
-    "       thaw snapshot create NAME --image IMAGE [--machine MACHINE] [--memory SIZE] -- PROGRAM [ARG...]\n"
+    "Usage: thaw snapshot create NAME [--image IMAGE] [--machine MACHINE] [--memory SIZE] [--cpus N]\n"
+    "                            [--warm CODE|FILE] [--train CODE|FILE]\n"
+    "       thaw snapshot create NAME --image IMAGE [--machine MACHINE] [--memory SIZE] [--cpus N] -- PROGRAM "
+    "[ARG...]\n"
     "       thaw snapshot list\n"
     "       thaw snapshot inspect NAME [--map]   what it belongs to; its memory map\n"
     "       thaw snapshot verify NAME            check every page\n"
@@ -70,13 +71,11 @@ static char *code_read(const char *option, const char *text, struct thaw_error *
 
 static int snapshot_create_command(struct thaw_store *store, char **argv, struct thaw_error *err)
 {
-    const char *image_name = "python", *memory_text = NULL, *machine_name = "auto", *warm_text = NULL,
-               *train_text = NULL;
-    const struct command_option options[] = {{"--image", &image_name, NULL},
-                                             {"--memory", &memory_text, NULL},
-                                             {"--machine", &machine_name, NULL},
-                                             {"--warm", &warm_text, NULL},
-                                             {"--train", &train_text, NULL}};
+    const char *image_name = "python", *memory_text = NULL, *cpus_text = NULL, *machine_name = "auto",
+               *warm_text = NULL, *train_text = NULL;
+    const struct command_option options[] = {{"--image", &image_name, NULL}, {"--memory", &memory_text, NULL},
+                                             {"--cpus", &cpus_text, NULL},   {"--machine", &machine_name, NULL},
+                                             {"--warm", &warm_text, NULL},   {"--train", &train_text, NULL}};
     struct thaw_creation creation = {.size = sizeof creation};
     struct thaw_image *image;
     char *warm = NULL, *train = NULL;
@@ -88,6 +87,8 @@ static int snapshot_create_command(struct thaw_store *store, char **argv, struct
         return wrong_use("`thaw snapshot create` wants one NAME, and --warm and --train or a PROGRAM", err);
     if (memory_text && !size_parse(memory_text, &creation.memory))
         return wrong_use("--memory is not a size", err);
+    if (cpus_text && !cpus_parse(cpus_text, &creation.cpus))
+        return wrong_use("--cpus is not a number from 1 to 1024", err);
     if (!machine_parse(machine_name, &creation.machine))
         return wrong_use("--machine is not auto, process or kvm", err);
     if (n > 1)

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "kvm.h"
+#include "raw_syscall.h"
 
 #include "../kernel/kvm/image.h"
 
@@ -56,13 +57,15 @@ bool machine_kvm_holds(uint64_t memory_limit, uint64_t image_size)
 
 /* ---- in the child ---- */
 
+long vm_syscall5(long nr, long a, long b, long c, long d, long e) { return raw_syscall(nr, a, b, c, d, e); }
+
 void vm_exit(struct vm *vm)
 {
-    vm->page->exits = vm->exits;
-    vm->page->ioctls = vm->ioctls;
+    vm->page->exits = __atomic_load_n(&vm->exits, __ATOMIC_RELAXED);
+    vm->page->ioctls = __atomic_load_n(&vm->ioctls, __ATOMIC_RELAXED);
     vm->page->slots = vm->slots;
     for (;;)
-        syscall(SYS_exit_group, vm->boot->exit.kind == THAW_EXIT_CODE ? 0 : 125);
+        vm_syscall(SYS_exit_group, vm->boot->exit.kind == THAW_EXIT_CODE ? 0 : 125);
 }
 
 void vm_fail(struct vm *vm, const char *fmt, ...)
@@ -70,6 +73,8 @@ void vm_fail(struct vm *vm, const char *fmt, ...)
     struct thaw_exit *e = &vm->boot->exit;
     va_list ap;
 
+    while (__atomic_exchange_n(&vm->failed, true, __ATOMIC_SEQ_CST)) /* another thread is about to end us all */
+        vm_syscall(SYS_poll, NULL, 0, -1);
     va_start(ap, fmt);
     vsnprintf(e->text, sizeof e->text, fmt, ap);
     va_end(ap);
@@ -80,11 +85,11 @@ void vm_fail(struct vm *vm, const char *fmt, ...)
 
 int vm_ioctl(struct vm *vm, int fd, unsigned long request, void *arg, const char *what)
 {
-    vm->ioctls++;
-    int r = ioctl(fd, (int)request, arg);
-    if (r < 0 && errno != EINTR && errno != EAGAIN)
-        vm_fail(vm, "KVM: %s: %s", what, strerror(errno));
-    return r;
+    __atomic_fetch_add(&vm->ioctls, 1, __ATOMIC_RELAXED);
+    long r = vm_syscall(SYS_ioctl, fd, request, arg);
+    if (r < 0 && r != -EINTR && r != -EAGAIN)
+        vm_fail(vm, "KVM: %s: %s", what, strerror((int)-r));
+    return (int)r;
 }
 
 static void slot_set(struct vm *vm, uint32_t flags, uint64_t gpa, uint64_t size, void *at)
@@ -162,30 +167,41 @@ static void kvm_machine_run(struct child *c) __attribute__((noreturn));
 static void kvm_machine_run(struct child *c)
 {
     const struct kvm_image *k = kernel_image();
-    const bool restore = c->config->restore;
+    const struct snapshot *restore = c->config->restore;
     struct vm vm = {.boot = c->boot,
                     .page = (struct thaw_kvm *)(void *)((char *)c->boot + c->sb->kvm_off),
                     .config = c->config,
                     .device = KVM_FD_DEVICE,
                     .ioctls = 1, /* the monitor's, for the processor's features */
+                    .cpus = c->boot->cpus,
                     .ram_size = c->sb->reserved_size};
 
     child_begin(c->boot, c->parent);
     child_descriptors(c);
-    c->boot->host_pid = (uint32_t)getpid();
-    c->boot->cpus = 1;
+    vm.pid = getpid();
+    c->boot->host_pid = (uint32_t)vm.pid;
     vm.page->ram_size = vm.ram_size;
     do
         vm.fd = vm_ioctl(&vm, vm.device, KVM_CREATE_VM, NULL, "making a virtual machine");
     while (vm.fd < 0);
     memory_create(&vm, c->sb->reserved);
-    cpu_create(&vm, k->pml4_gpa, restore ? k->restore : k->entry, restore ? c->config->restore->resume : 0);
-    /* The processor keeps the machine; its descriptor is all that is needed from here on. */
+    for (uint32_t i = 0; i < vm.cpus; i++) {
+        vm.vcpu[i] = (struct vcpu){.vm = &vm, .index = i};
+        if (i)
+            cpu_create(&vm, &vm.vcpu[i], k->pml4_gpa, k->cpu_entry, i);
+        else if (restore)
+            cpu_create(&vm, &vm.vcpu[i], k->pml4_gpa, k->restore, restore->resume);
+        else
+            cpu_create(&vm, &vm.vcpu[i], k->pml4_gpa, k->entry, 0);
+    }
+    /* The processors keep the machine; their descriptors are all that is needed from here on. */
     close(vm.device);
     close(vm.fd);
     close(THAW_FD_SNAPSHOT);
-    descriptor_move(&vm, vm.vcpu, KVM_FD_VCPU);
-    vm.vcpu = KVM_FD_VCPU;
+    for (uint32_t i = 0; i < vm.cpus; i++) {
+        descriptor_move(&vm, vm.vcpu[i].fd, KVM_FD_VCPU + (int)i);
+        vm.vcpu[i].fd = KVM_FD_VCPU + (int)i;
+    }
     call_prepare(&vm);
     child_limits(c->boot, c->config->memory_limit);
     if (c->config->harden)
@@ -209,6 +225,8 @@ static int kvm_machine_prepare(struct sandbox *sb, struct child *c, struct thaw_
     if (!sb->reserved_size)
         return thaw_error_set(err, 125, E2BIG, "--memory: the kvm machine has at most %llu GiB",
                               (unsigned long long)(THAW_KVM_RAM_MAX >> 30) - 1);
+    if (config->cpus > THAW_KVM_CPUS_MAX)
+        return thaw_error_set(err, 125, E2BIG, "--cpus: the kvm machine has at most %u processors", THAW_KVM_CPUS_MAX);
     if (config->image_fd >= 0 && config->image_size > THAW_KVM_IMAGE_MAX)
         return thaw_error_set(err, 125, E2BIG, "the kvm machine takes images of %llu GiB at most",
                               (unsigned long long)(THAW_KVM_IMAGE_MAX >> 30));

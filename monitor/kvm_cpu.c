@@ -35,12 +35,15 @@
 #define EFER_NX (1u << 11)
 
 /* CPUID */
+#define LEAF1_EBX_APIC_ID 24
 #define LEAF1_ECX_XSAVE (1u << 26)
 #define LEAF7_EBX_FSGSBASE (1u << 0)
 #define LEAF7_EBX_SMEP (1u << 7)
 #define LEAF7_EBX_SMAP (1u << 20)
 #define LEAF7_ECX_UMIP (1u << 2)
 #define LEAFE7_EDX_INVARIANT_TSC (1u << 8)
+
+#define THREAD_STACK (64u << 10)
 
 #define SELECTOR_CODE 0x10
 #define SELECTOR_DATA 0x18
@@ -50,7 +53,7 @@ struct features {
     bool invariant_tsc;
 };
 
-static void cpuid_set(struct vm *vm, const struct cpuid *c, struct features *f)
+static void cpuid_set(struct vcpu *v, const struct cpuid *c, struct features *f)
 {
     struct {
         struct kvm_cpuid2 head;
@@ -67,6 +70,8 @@ static void cpuid_set(struct vm *vm, const struct cpuid *c, struct features *f)
                                                .ebx = e->ebx,
                                                .ecx = e->ecx,
                                                .edx = e->edx};
+        if (e->function == 1)
+            t.entry[i].ebx |= v->index << LEAF1_EBX_APIC_ID;
     }
     const struct cpuid_entry *leaf1 = cpuid_find(c, 1, 0), *leaf7 = cpuid_find(c, 7, 0), *xsave = cpuid_find(c, 0xd, 0);
     const struct cpuid_entry *power = cpuid_find(c, 0x80000007, 0);
@@ -78,7 +83,7 @@ static void cpuid_set(struct vm *vm, const struct cpuid *c, struct features *f)
         f->cr4 |= (leaf7->ebx & LEAF7_EBX_FSGSBASE ? CR4_FSGSBASE : 0) | (leaf7->ebx & LEAF7_EBX_SMEP ? CR4_SMEP : 0) |
                   (leaf7->ebx & LEAF7_EBX_SMAP ? CR4_SMAP : 0) | (leaf7->ecx & LEAF7_ECX_UMIP ? CR4_UMIP : 0);
     f->invariant_tsc = power && power->edx & LEAFE7_EDX_INVARIANT_TSC;
-    vm_ioctl(vm, vm->vcpu, KVM_SET_CPUID2, &t, "setting the processor's features");
+    vm_ioctl(v->vm, v->fd, KVM_SET_CPUID2, &t, "setting the processor's features");
 }
 
 static struct kvm_segment segment(uint16_t selector, bool code)
@@ -105,7 +110,7 @@ static bool clocksource_is_tsc(void)
     return is;
 }
 
-void cpu_create(struct vm *vm, uint64_t pml4, uint64_t entry, uint64_t arg)
+void cpu_create(struct vm *vm, struct vcpu *v, uint64_t pml4, uint64_t entry, uint64_t arg)
 {
     struct kvm_regs regs = {.rip = entry, .rdi = arg, .rflags = 2};
     struct kvm_sregs sregs;
@@ -115,14 +120,14 @@ void cpu_create(struct vm *vm, uint64_t pml4, uint64_t entry, uint64_t arg)
         uint8_t set[8];
     } mask = {.head.len = 8}; /* empty: whatever comes interrupts KVM_RUN */
 
-    vm->vcpu = vm_ioctl(vm, vm->fd, KVM_CREATE_VCPU, NULL, "making a processor");
+    v->fd = vm_ioctl(vm, vm->fd, KVM_CREATE_VCPU, (void *)(uintptr_t)v->index, "making a processor");
     int size = vm_ioctl(vm, vm->device, KVM_GET_VCPU_MMAP_SIZE, NULL, "asking for the size of its state");
-    vm->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, vm->vcpu, 0);
-    if (vm->run == MAP_FAILED || (size_t)size < sizeof *vm->run)
+    v->run = mmap(NULL, (size_t)size, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+    if (v->run == MAP_FAILED || (size_t)size < sizeof *v->run)
         child_fail(vm->boot, "mapping the processor's state", errno);
-    cpuid_set(vm, vm->config->cpuid, &f);
+    cpuid_set(v, vm->config->cpuid, &f);
 
-    vm_ioctl(vm, vm->vcpu, KVM_GET_SREGS, &sregs, "reading the processor's state");
+    vm_ioctl(vm, v->fd, KVM_GET_SREGS, &sregs, "reading the processor's state");
     sregs.cs = segment(SELECTOR_CODE, true);
     sregs.ds = sregs.es = sregs.ss = segment(SELECTOR_DATA, false);
     sregs.fs = sregs.gs = segment(0, false);
@@ -130,27 +135,33 @@ void cpu_create(struct vm *vm, uint64_t pml4, uint64_t entry, uint64_t arg)
     sregs.cr3 = pml4;
     sregs.cr4 = f.cr4;
     sregs.efer = EFER_SCE | EFER_LME | EFER_LMA | EFER_NX;
-    vm_ioctl(vm, vm->vcpu, KVM_SET_SREGS, &sregs, "setting the processor's state");
+    vm_ioctl(vm, v->fd, KVM_SET_SREGS, &sregs, "setting the processor's state");
     if (f.xcr0) {
         /* From here, not by XSETBV in the guest: a KVM within an emulated SVM may miss that. */
         struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs = {{.xcr = 0, .value = f.xcr0}}};
-        vm_ioctl(vm, vm->vcpu, KVM_SET_XCRS, &xcrs, "enabling vector registers");
+        vm_ioctl(vm, v->fd, KVM_SET_XCRS, &xcrs, "enabling vector registers");
     }
-    vm_ioctl(vm, vm->vcpu, KVM_SET_REGS, &regs, "setting the processor's registers");
-    vm_ioctl(vm, vm->vcpu, KVM_SET_SIGNAL_MASK, &mask, "setting the mask of signals");
-    if (f.invariant_tsc || clocksource_is_tsc()) {
-        int khz = vm_ioctl(vm, vm->vcpu, KVM_GET_TSC_KHZ, NULL, "asking for the rate of the time stamp counter");
+    if (v->index) {
+        char *stack = mmap(NULL, THREAD_STACK + THAW_PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (stack == MAP_FAILED || mprotect(stack + THAW_PAGE_SIZE, THREAD_STACK, PROT_READ | PROT_WRITE))
+            child_fail(vm->boot, "allocating a thread's stack", errno);
+        v->stack_end = stack + THAW_PAGE_SIZE + THREAD_STACK;
+    }
+    vm_ioctl(vm, v->fd, KVM_SET_REGS, &regs, "setting the processor's registers");
+    vm_ioctl(vm, v->fd, KVM_SET_SIGNAL_MASK, &mask, "setting the mask of signals");
+    if (!v->index && (f.invariant_tsc || clocksource_is_tsc())) {
+        int khz = vm_ioctl(vm, v->fd, KVM_GET_TSC_KHZ, NULL, "asking for the rate of the time stamp counter");
         vm->page->tsc_khz = khz > 0 ? (uint32_t)khz : 0;
     }
 }
 
-bool cpu_is_quiet(struct vm *vm)
+bool cpu_is_quiet(struct vcpu *v)
 {
     struct kvm_vcpu_events e;
     struct kvm_debugregs d;
 
-    vm_ioctl(vm, vm->vcpu, KVM_GET_VCPU_EVENTS, &e, "reading pending events");
-    vm_ioctl(vm, vm->vcpu, KVM_GET_DEBUGREGS, &d, "reading the debug registers");
+    vm_ioctl(v->vm, v->fd, KVM_GET_VCPU_EVENTS, &e, "reading pending events");
+    vm_ioctl(v->vm, v->fd, KVM_GET_DEBUGREGS, &d, "reading the debug registers");
     return !e.exception.injected && !e.exception.pending && !e.interrupt.injected && !e.nmi.injected &&
            !e.nmi.pending && !e.smi.smm && !(d.dr7 & 0xff);
 }

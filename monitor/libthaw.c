@@ -490,7 +490,8 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         choice_make(store, machine, &machine, err) < 0)
         return -1;
     if (start->machine == THAW_MACHINE_AUTO && machine == THAW_MACHINE_KVM &&
-        !machine_kvm_holds(start->memory ? start->memory : MEMORY_DEFAULT, start->image ? start->image->image.size : 0))
+        (start->cpus > THAW_KVM_CPUS_MAX || !machine_kvm_holds(start->memory ? start->memory : MEMORY_DEFAULT,
+                                                               start->image ? start->image->image.size : 0)))
         machine = THAW_MACHINE_PROCESS;
     s = calloc(1, sizeof *s);
     if (!s)
@@ -506,6 +507,7 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         .image_fd = start->image ? start->image->image.fd : -1,
         .image_size = start->image ? start->image->image.size : 0,
         .memory_limit = start->memory ? start->memory : MEMORY_DEFAULT,
+        .cpus = start->cpus,
         .strace = start->flags & THAW_START_STRACE,
         .harden = start->flags & THAW_START_HARDEN,
         .exec = start->flags & THAW_START_EXEC,
@@ -1080,6 +1082,7 @@ int thaw_snapshot_create(struct thaw_store *store, const struct thaw_image *imag
         .argv = creation && creation->argv ? creation->argv : python,
         .machine = creation ? creation->machine : THAW_MACHINE_AUTO,
         .memory = creation ? creation->memory : 0,
+        .cpus = creation ? creation->cpus : 0,
         .stdio = {THAW_STDIO_NULL, THAW_STDIO_NULL, THAW_STDIO_PIPE},
         .flags = creation && creation->argv ? THAW_START_EXEC : 0,
         .env = env,

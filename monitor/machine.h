@@ -5,6 +5,8 @@
 
 #include "sandbox.h"
 
+#include <sched.h> /* with _GNU_SOURCE */
+
 #define BOOT_TABLES 0x4000u /* in the boot area: the monitor's tables from here on; kernels have what lies below */
 #define CHILD_FDS 8
 
@@ -34,6 +36,8 @@ struct machine {
 extern const struct machine machine_process, machine_kvm;
 /* False: a sandbox with so much memory, or on so large an image, cannot be had on the kvm machine. */
 bool machine_kvm_holds(uint64_t memory_limit, uint64_t image_size);
+/* Takes all but that many, 0: none, out of a set of processors; how many are left. */
+uint32_t machine_cpus_limit(cpu_set_t *set, uint32_t most);
 /* NULL: there is none of that name. */
 const struct machine *machine_find(const char name[8]);
 

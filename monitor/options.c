@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CPUS_MAX 1024u /* as many as a cpu_set_t holds */
+
 bool duration_parse(const char *text, int64_t *ns)
 {
     static const struct {
@@ -73,6 +75,17 @@ bool size_parse(const char *text, uint64_t *bytes)
     if (*p || n > UINT64_MAX >> shift || n << shift > 1ull << 46)
         return false;
     *bytes = n << shift;
+    return true;
+}
+
+bool cpus_parse(const char *text, uint32_t *cpus)
+{
+    char *end;
+    unsigned long n = *text >= '0' && *text <= '9' ? strtoul(text, &end, 10) : 0;
+
+    if (n < 1 || n > CPUS_MAX || *end)
+        return false;
+    *cpus = (uint32_t)n;
     return true;
 }
 
@@ -192,6 +205,7 @@ enum option_id {
     OPT_IMAGE,
     OPT_MACHINE,
     OPT_MEMORY,
+    OPT_CPUS,
     OPT_TIMEOUT,
     OPT_ENV,
     OPT_VOLUME,
@@ -213,7 +227,7 @@ static const struct option_name {
     {"--env", OPT_ENV, 1, FOR_BOTH},       {"--volume", OPT_VOLUME, 1, FOR_BOTH},
     {"--stats", OPT_STATS, 1, FOR_BOTH},   {"--strace", OPT_STRACE, 0, FOR_BOTH},
     {"--harden", OPT_HARDEN, 0, FOR_BOTH}, {"--root", OPT_ROOT, 1, FOR_EXEC},
-    {"--cwd", OPT_CWD, 1, FOR_EXEC},
+    {"--cwd", OPT_CWD, 1, FOR_EXEC},       {"--cpus", OPT_CPUS, 1, FOR_BOTH},
 };
 
 static int option_apply(struct parser *p, unsigned id, char *value)
@@ -237,6 +251,8 @@ static int option_apply(struct parser *p, unsigned id, char *value)
         return size_parse(value, &o->memory) && o->memory >= 4u << 20
                    ? 0
                    : usage_error(p, "--memory is not a size of 4M or more:", value);
+    case OPT_CPUS:
+        return cpus_parse(value, &o->cpus) ? 0 : usage_error(p, "--cpus is not a number from 1 to 1024:", value);
     case OPT_TIMEOUT:
         return duration_parse(value, &o->timeout)
                    ? 0

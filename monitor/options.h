@@ -9,6 +9,8 @@
 bool duration_parse(const char *text, int64_t *ns);
 /* "268435456", "256M", "1G", "512k" (powers of 1024): bytes. False: not a size, or too large. */
 bool size_parse(const char *text, uint64_t *bytes);
+/* "1" and up. False: not a number, or more than anybody has. */
+bool cpus_parse(const char *text, uint32_t *cpus);
 /* "HOST:GUEST[:ro]": splits it in place. False: not that, or GUEST is not absolute. */
 bool mount_parse(char *text, struct thaw_mount *mount);
 
@@ -20,6 +22,7 @@ struct options {
     enum thaw_machine machine;
     const char *image, *snapshot, *stats, *root, *cwd;
     uint64_t memory;
+    uint32_t cpus;    /* 0: not said */
     int64_t timeout;  /* ns; -1: none */
     const char **env; /* NULL-terminated */
     size_t env_count;

@@ -97,6 +97,12 @@ static void process_run(struct child *c)
     boot->host_pid = (uint32_t)pid;
     filter_set_pid((struct sock_filter *)((char *)boot + boot->filter_off), boot->filter_len, pid);
     child_descriptors(c);
+    if (c->config->cpus) {
+        cpu_set_t cpus;
+        CPU_ZERO(&cpus);
+        if (raw_syscall(SYS_sched_getaffinity, 0, sizeof cpus, &cpus) > 0 && machine_cpus_limit(&cpus, c->config->cpus))
+            raw_syscall(SYS_sched_setaffinity, 0, sizeof cpus, &cpus);
+    }
     child_limits(boot, process_data_limit(c->config->memory_limit));
     if (c->config->harden)
         child_harden(boot);

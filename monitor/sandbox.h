@@ -31,6 +31,7 @@ struct sandbox_config {
     int image_fd; /* -1: share 0 is the root */
     uint64_t image_size;
     uint64_t memory_limit;
+    uint32_t cpus;                      /* as in struct thaw_start */
     const struct thaw_request *request; /* request->size bytes */
     struct share_set *shares;
     int preload_share;              /* the file that the program will read first; -1: not known */

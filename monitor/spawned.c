@@ -275,7 +275,7 @@ int spawn_hand_over(const struct spawned *sp, const struct sandbox_config *confi
     struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 
     if (sp->pinned)
-        boot->cpus = (uint32_t)CPU_COUNT(&sp->cpus);
+        boot->cpus = machine_cpus_limit(&order.cpus, config->cpus);
     boot->host_pid = (uint32_t)sp->pid;
     filter_set_pid((struct sock_filter *)((char *)boot + boot->filter_off), boot->filter_len, sp->pid);
     c->cmsg_level = SOL_SOCKET;

@@ -28,5 +28,4 @@ fuzz: deps
 
 -include $(wildcard $(BUILD)/tests/fuzz/*.d $(BUILD)/tests/fuzz/monitor/*.d)
 
-$(BUILD)/tests/fuzz/fuzz_kvm_call: private FUZZ_CFLAGS += $(addprefix -Wl$(comma)--wrap=,vm_fail vm_exit vm_ioctl read \
-	write readv writev ioctl poll ppoll setitimer)
+$(BUILD)/tests/fuzz/fuzz_kvm_call: private FUZZ_CFLAGS += $(addprefix -Wl$(comma)--wrap=,vm_fail vm_exit vm_ioctl vm_syscall5)

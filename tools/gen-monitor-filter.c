@@ -169,21 +169,21 @@ static void emit(const char *name, int levels)
     print(name, ctx);
 }
 
-/* The child that runs a virtual machine: its processor, its stdio, waiting, and calls to the monitor. */
+/* The child that runs a virtual machine: its processors, its stdio, waiting, and calls to the monitor. */
 static void emit_kvm(const char *name)
 {
     static const unsigned vcpu[] = {KVM_RUN, KVM_INTERRUPT, KVM_GET_VCPU_EVENTS, KVM_GET_DEBUGREGS};
     static const unsigned tty[] = {TCGETS,    TCSETS,   TCSETSW, TCSETSF, TIOCGWINSZ, TIOCSWINSZ,
                                    TIOCGPGRP, FIONREAD, TCFLSH,  TCSBRK,  TCXONC,     TIOCOUTQ};
-    static const int plain[] = {SCMP_SYS(poll),          SCMP_SYS(ppoll),
-                                SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall),
-                                SCMP_SYS(rt_sigreturn),  SCMP_SYS(exit_group)};
+    static const int plain[] = {
+        SCMP_SYS(poll),         SCMP_SYS(ppoll),      SCMP_SYS(clock_gettime), SCMP_SYS(restart_syscall),
+        SCMP_SYS(rt_sigreturn), SCMP_SYS(exit_group), SCMP_SYS(sched_yield)};
     scmp_filter_ctx ctx = begin(SCMP_ACT_KILL_PROCESS);
     int rc = 0;
 
     ALLOW(ctx, plain);
     for (size_t i = 0; i < sizeof vcpu / sizeof *vcpu && rc == 0; i++)
-        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2, SCMP_A0(SCMP_CMP_EQ, KVM_FD_VCPU),
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2, SCMP_A0(SCMP_CMP_GE, KVM_FD_VCPU),
                               SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, vcpu[i]));
     for (size_t i = 0; i < sizeof tty / sizeof *tty && rc == 0; i++)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 2, SCMP_A0(SCMP_CMP_LE, THAW_FD_STDERR),
@@ -200,6 +200,9 @@ static void emit_kvm(const char *name)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(writev), 1, SCMP_A0(SCMP_CMP_EQ, THAW_FD_CONTROL));
     if (rc == 0)
         rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(setitimer), 1, SCMP_A0(SCMP_CMP_EQ, 0 /* ITIMER_REAL */));
+    if (rc == 0) /* between its own threads */
+        rc = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 2, SCMP_A0(SCMP_CMP_EQ, KVM_PID_PLACEHOLDER),
+                              SCMP_A2(SCMP_CMP_EQ, THAW_SIG_KICK));
     if (rc < 0)
         fail("seccomp_rule_add", rc);
     print(name, ctx);

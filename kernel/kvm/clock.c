@@ -24,8 +24,8 @@ static void clock_sync(void)
     u64 before = rdtsc();
     monitor_call(THAW_CALL_CLOCK, 0, 0, 0);
     sync_tsc = before + (rdtsc() - before) / 2;
-    sync_monotonic = kvm_page()->call.arg[0];
-    sync_realtime = kvm_page()->call.arg[1];
+    sync_monotonic = monitor_answer()->arg[0];
+    sync_realtime = monitor_answer()->arg[1];
 }
 
 /* Nanoseconds since the last look at the host's clocks, which may be now. */

@@ -25,6 +25,7 @@
     .quad kvm_pml4 - THAW_KERNEL_ADDR + THAW_KVM_RAM_GPA
     .quad kvm_entry
     .quad kvm_restore
+    .quad cpu_entry
 
 /* SMAP: these are no-ops until smap_patch() has seen that the processor knows the instructions. */
     .macro site insn
@@ -50,6 +51,14 @@ kvm_restore:
     movabs $boot_stack_end, %rsp
     xor %ebp, %ebp
     movabs $kvm_restored, %rax
+    call *%rax
+    ud2
+
+cpu_entry:
+    movabs $cpu_stacks, %rax
+    mov (%rax,%rdi,8), %rsp
+    xor %ebp, %ebp
+    movabs $cpu_main, %rax
     call *%rax
     ud2
 

@@ -7,6 +7,7 @@ void kvm_main(void) __noreturn;
 void kvm_restored(const struct resume_context *ctx) __noreturn;
 
 static struct resume_context resume;
+static u64 *resume_pml4;
 
 struct thaw_boot *machine_boot(void) { return boot; }
 
@@ -25,12 +26,13 @@ static void __noreturn start_first(void)
 
 void kvm_main(void)
 {
+    cpu_select(0);
     cpu_features_init();
     frame_init();
     pgtable_init();
     cpu_init();
     fpu_init();
-    this_cpu.pml4 = kvm_pml4;
+    this_cpu()->pml4 = kvm_pml4;
     clock_init();
     boot->stats.t_mapped_ns = machine_timestamp();
     struct thread_info *ti = kstack_alloc();
@@ -61,7 +63,12 @@ int machine_snapshot(void)
     size_t size;
     int err;
 
+    /* The core has seen that there is no other thread: the other processors idle, and a restored one does without. */
+    for (const struct cpu *c = cpus; c < cpus + cpus_online; c++)
+        if (c != this_cpu() && c->running && c->running != c->idle)
+            return -EBUSY;
     /* What a restored processor does not bring is kept in memory. */
+    resume_pml4 = this_cpu()->pml4;
     machine_fpu(&size);
     ti->fsbase = machine_get_fsbase();
     ti->gsbase = machine_get_gsbase();
@@ -85,9 +92,10 @@ int machine_snapshot(void)
 
 void kvm_restored(const struct resume_context *ctx)
 {
+    cpu_select(0);
+    cpus_reset();
+    lock_reset();
     cpu_init();
-    u64 *pml4 = this_cpu.pml4;
-    u64 cr3 = pml4 == kvm_pml4 ? kernel_gpa(kvm_pml4) : (u64)pml4 - DIRECT_ADDR;
-    __asm__ volatile("mov %0, %%cr3" ::"r"(cr3) : "memory");
+    memory_load(resume_pml4);
     resume_jump(ctx, 1);
 }

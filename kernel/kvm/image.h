@@ -16,13 +16,14 @@
  */
 struct kvm_image {
     uint64_t magic;
-    uint64_t start;      /* THAW_KERNEL_ADDR; all but the last two are page-aligned */
+    uint64_t start;      /* THAW_KERNEL_ADDR; all but the last three are page-aligned */
     uint64_t data_start; /* writable from here */
     uint64_t data_end;   /* zeroed memory from here: not in the file */
     uint64_t bss_end;
     uint64_t pml4_gpa;
-    uint64_t entry;   /* of a cold boot */
-    uint64_t restore; /* of a restored one; rdi: thaw_boot.resume */
+    uint64_t entry;     /* of a cold boot */
+    uint64_t restore;   /* of a restored one; rdi: thaw_boot.resume */
+    uint64_t cpu_entry; /* of another processor than the first, when that starts it; rdi: its number */
 };
 #endif
 

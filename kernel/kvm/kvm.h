@@ -20,7 +20,9 @@
 /* ---- the monitor's page (call.c) ---- */
 #define boot ((struct thaw_boot *)THAW_BOOT_ADDR)
 static inline struct thaw_kvm *kvm_page(void) { return (struct thaw_kvm *)((u64)boot + boot->kvm_off); }
-/* Has kvm_page()->call served. Its ret. */
+/* This processor's, of kvm_page()->call. */
+struct thaw_call *monitor_answer(void);
+/* Has that served. Its ret. Needs no lock; what uses kvm_page()->data does. */
 s64 monitor_call(u32 op, u64 a0, u64 a1, u64 a2);
 /* The same with call->len bytes that are in kvm_page()->data already. */
 s64 monitor_call_data(const struct thaw_call *call);
@@ -57,31 +59,82 @@ static inline struct pt_regs *thread_regs(const struct thread_info *ti)
 }
 
 struct thread_info *kstack_alloc(void);
+/* Of a processor's idle thread: with a small stack more, for faults, between unmapped pages. */
+struct thread_info *kstack_alloc_idle(void);
+u64 kstack_fault_top(const struct thread_info *idle);
 void thread_running_first(struct thread_info *ti); /* the code on its stack is what runs */
 void thread_resume(void);                          /* after a restore */
 /* Gives way if another thread is ready. */
 void thread_reschedule(void);
+/* The interrupt that came to user mode. */
+void thread_interrupted(void);
 u64 thread_cpu_time(bool all); /* of the current thread, or of all that ever ran; ns */
-/* What came from outside: signals, the timer. */
+/* What came from outside: signals, the timer, kicks. */
 void events_drain(void);
-/* Before user mode runs: the timer is set for what is to end it. */
+bool events_pending(void);
+/* Before user mode runs: the timer is set for what is to end it, and who sleeps while threads are ready is called. */
 void timer_program(void);
+void cpus_wake(void);
+/* What a processor without work does, on its idle thread, with the lock held. */
+void idle_loop(void) __noreturn;
+void lock_reset(void); /* held by the caller, the only one there is */
 
-/* ---- processors (cpu.c). One for now; each finds its own by GS. ---- */
+/* ---- processors (cpu.c). Each finds its own by GS. ---- */
 struct cpu {
     u64 user_rsp; /* offsets known to entry.S */
     u64 kstack;   /* top of the running thread's */
-    struct thread_info *running;
-    u64 *pml4; /* loaded in CR3 */
+    struct cpu *self;
+    u32 index;
+    struct thread_info *running; /* NULL: it has not come up yet */
+    struct thread_info *idle;    /* NULL as long as there is only one processor */
+    u64 *pml4;                   /* loaded in CR3 */
+    u64 running_since;           /* of what runs, host time */
+    u64 slice_start;             /* the same, but not moved on by looks at the processor time */
+    bool waiting;                /* in the monitor, and nobody has called it yet */
+    bool resched;                /* its thread has had its turn */
+    bool in_user;                /* in user mode, or on the way to it or back, without the lock */
+    bool flush;                  /* its TLB is to be flushed before it does anything with the lock */
+    struct __packed task_state {
+        u32 reserved0;
+        u64 rsp[3];
+        u64 reserved1;
+        u64 ist[7];
+        u64 reserved2;
+        u16 reserved3, iomap;
+    } tss;
+    u64 gdt[10] __attribute__((aligned(64)));
 };
 #define CPU_USER_RSP 0
 #define CPU_KSTACK 8
-_Static_assert(offsetof(struct cpu, user_rsp) == CPU_USER_RSP && offsetof(struct cpu, kstack) == CPU_KSTACK,
+#define CPU_SELF 16
+_Static_assert(offsetof(struct cpu, user_rsp) == CPU_USER_RSP && offsetof(struct cpu, kstack) == CPU_KSTACK &&
+                   offsetof(struct cpu, self) == CPU_SELF,
                "entry.S knows these offsets");
-extern struct cpu this_cpu;
-void cpu_init(void); /* tables and registers: at a cold boot and after a restore */
+_Static_assert(sizeof(struct task_state) == 104, "the processor's");
+extern struct cpu cpus[THAW_KVM_CPUS_MAX];
+extern u32 cpus_online; /* cpus[] from here on have not been started */
+/* A thread that gives the processor away may go on on another: not to be kept beyond that. */
+static inline struct cpu *this_cpu(void)
+{
+    struct cpu *c;
+    __asm__ volatile("mov %%gs:%c1, %0" : "=r"(c) : "i"(CPU_SELF));
+    return c;
+}
+void cpu_select(u32 index); /* the processor that runs this is cpus[index] */
+void cpu_init(void);        /* tables and registers: at a cold boot, after a restore, and of each that is started */
 void cpu_features_init(void);
 void cpu_set_kstack(u64 top);
+void cpus_start(void); /* all that the sandbox may have; what there is no memory for is left out */
+void cpus_reset(void); /* after a restore: this is the first, and there are no others */
+void cpu_relax(u32 n); /* in a loop that waits for another processor, the nth time */
+/* The kernel on c is to look at what is new for it. */
+void cpu_kick(struct cpu *c);
+/*
+ * Before pages or tables of an address space are taken from it: none of the others is in user mode in it afterwards,
+ * before the lock is dropped, and what they have in their TLBs they flush before they go there.
+ */
+void cpus_leave(const u64 *pml4);
+void cpus_flush_later(void); /* a mapping of the kernel's own has gone that only this processor can have used */
 extern bool cpu_has_fsgsbase, cpu_has_smap, cpu_has_gbpages;
 
 static inline u64 rdmsr(u32 msr)
@@ -126,6 +179,7 @@ static inline bool is_ram(u64 gpa) { return gpa >= THAW_KVM_RAM_GPA; }
 
 /* ---- page tables (pgtable.c) ---- */
 void pgtable_init(void);
+void flush_global(void); /* this processor's TLB, all of it */
 /* Maps the kernel's own. flags: PTE_*. -ENOMEM. */
 int kernel_map(u64 addr, u64 gpa, u64 flags);
 u64 kernel_unmap(u64 addr); /* what was mapped there */
@@ -156,7 +210,8 @@ int pgtable_fault(u64 *pml4, u64 addr, bool write, bool exec);
 
 /* ---- memory.c ---- */
 int memory_fault(u64 addr, bool write, bool exec); /* as pgtable_fault, for the current task */
-void memory_switch(struct task *t);                /* its address space becomes the processor's */
+void memory_switch(struct task *t);                /* its address space becomes the processor's; NULL: none */
+void memory_load(u64 *pml4);
 
 /* ---- uaccess.S: bytes not copied ---- */
 u64 uaccess_copy(void *dst, const void *src, u64 n);

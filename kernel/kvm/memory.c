@@ -6,9 +6,9 @@
 
 static u64 gpa_of(const u64 *pml4) { return (u64)pml4 - DIRECT_ADDR; }
 
-static void load(u64 *pml4)
+void memory_load(u64 *pml4)
 {
-    this_cpu.pml4 = pml4;
+    this_cpu()->pml4 = pml4;
     __asm__ volatile("mov %0, %%cr3" ::"r"(pml4 == kvm_pml4 ? kernel_gpa(kvm_pml4) : gpa_of(pml4)) : "memory");
 }
 
@@ -18,17 +18,17 @@ static u64 *tables(struct mm *mm)
     if (!mm->machine) {
         mm->machine = pgtable_create();
         if (mm->machine && current && current->process->mm == mm)
-            load(mm->machine);
+            memory_load(mm->machine);
     }
     return mm->machine;
 }
 
 void memory_switch(struct task *t)
 {
-    struct mm *mm = t->process->mm;
+    struct mm *mm = t ? t->process->mm : NULL;
     u64 *pml4 = mm && mm->machine ? mm->machine : kvm_pml4;
-    if (pml4 != this_cpu.pml4)
-        load(pml4);
+    if (pml4 != this_cpu()->pml4)
+        memory_load(pml4);
 }
 
 int machine_map_anon(struct mm *mm, u64 addr, u64 len, u32 prot)
@@ -63,7 +63,7 @@ int machine_exec(struct mm *mm, struct mm *old)
     mm->machine = pgtable_create();
     if (!mm->machine)
         return -ENOMEM;
-    load(mm->machine);
+    memory_load(mm->machine);
     return 0;
 }
 
@@ -71,8 +71,10 @@ void machine_mm_free(struct mm *mm)
 {
     if (!mm->machine)
         return;
-    if (mm->machine == this_cpu.pml4)
-        load(kvm_pml4);
+    if (mm->machine == this_cpu()->pml4)
+        memory_load(kvm_pml4);
+    for (const struct cpu *c = cpus; c < cpus + cpus_online; c++)
+        BUG_ON(c->pml4 == mm->machine); /* it has a thread in it that the core knows nothing of */
     pgtable_free(mm->machine);
     mm->machine = NULL;
 }

@@ -12,7 +12,7 @@ extern const char kallsyms_strings[] __attribute__((weak));
 
 #define MSR_EFER 0xc0000080u
 
-static bool panicking;
+static u32 panicking; /* the number of the processor that is, from 1 */
 
 void printk(const char *fmt, ...)
 {
@@ -22,6 +22,26 @@ void printk(const char *fmt, ...)
     int n = vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
     console_log(line, min((size_t)max(n, 0), sizeof(line) - 1));
+}
+
+static void __noreturn end(void)
+{
+    boot->exit.code = 125;
+    boot->exit.kind = THAW_EXIT_PANIC;
+    for (;;)
+        monitor_call(THAW_CALL_EXIT, 0, 0, 0);
+}
+
+/* Once; another processor that comes to it meanwhile keeps still. */
+static void panic_begin(void)
+{
+    u32 none = 0, self = this_cpu()->index + 1;
+
+    if (__atomic_compare_exchange_n(&panicking, &none, self, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        return;
+    while (none != self)
+        monitor_call(THAW_CALL_CPU_YIELD, 0, 0, 0);
+    end();
 }
 
 static bool is_text(u64 a) { return a >= (u64)kernel_start && a < (u64)kernel_text_end; }
@@ -73,14 +93,6 @@ static void backtrace(u64 rip, u64 rbp)
     }
 }
 
-static void __noreturn end(void)
-{
-    boot->exit.code = 125;
-    boot->exit.kind = THAW_EXIT_PANIC;
-    for (;;)
-        monitor_call(THAW_CALL_EXIT, 0, 0, 0);
-}
-
 static void print_control(void)
 {
     u64 cr0, cr2, cr3, cr4;
@@ -94,9 +106,7 @@ void panic_regs(const char *what, const struct pt_regs *r, u64 addr)
 {
     char name[80];
 
-    if (panicking)
-        end();
-    panicking = true;
+    panic_begin();
     symbol(name, sizeof(name), r->rip);
     snprintf(boot->exit.text, sizeof(boot->exit.text), "%s: %#lx at %s", what, (unsigned long)addr, name);
     printk("thaw: kernel panic: %s\n", boot->exit.text);
@@ -114,9 +124,7 @@ void panic(const char *fmt, ...)
 {
     va_list ap;
 
-    if (panicking)
-        end();
-    panicking = true;
+    panic_begin();
     va_start(ap, fmt);
     vsnprintf(boot->exit.text, sizeof(boot->exit.text), fmt, ap);
     va_end(ap);

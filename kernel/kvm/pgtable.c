@@ -75,7 +75,7 @@ static void flush_all(void)
     __asm__ volatile("mov %%cr3, %0\n\tmov %0, %%cr3" : "=r"(cr3)::"memory");
 }
 
-static void flush_global(void)
+void flush_global(void)
 {
     u64 cr4;
     __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
@@ -90,6 +90,7 @@ u64 kernel_unmap(u64 addr)
     u64 *e = kernel_entry(addr, 1), gpa = *e & PTE_ADDR;
     *e = 0;
     __asm__ volatile("invlpg (%0)" ::"r"(addr) : "memory");
+    cpus_flush_later();
     return gpa;
 }
 
@@ -345,7 +346,7 @@ static int range_walk(const struct range *r, u64 *table, int level, u64 addr, u6
 
 static void range_flush(const u64 *pml4, u64 addr, u64 len)
 {
-    if (pml4 != this_cpu.pml4)
+    if (pml4 != this_cpu()->pml4)
         return;
     if (len > INVLPG_MAX * PAGE_SIZE)
         flush_all();
@@ -354,8 +355,27 @@ static void range_flush(const u64 *pml4, u64 addr, u64 len)
             __asm__ volatile("invlpg (%0)" ::"r"(a) : "memory");
 }
 
+/* True: there are pages in it, or tables that go with them, and a processor may know of them. */
+static bool range_is_known(const u64 *table, int level, u64 addr, u64 end)
+{
+    const u64 size = LEVEL_SIZE(level);
+
+    for (u64 next; addr < end; addr = next) {
+        u64 e = table[(addr >> LEVEL_SHIFT(level)) % ENTRIES];
+        next = min(end, round_down(addr, size) + size);
+        if (!(e & PTE_P))
+            continue;
+        if (!is_table(e, level) || (next - addr == size && level < LEVELS) ||
+            range_is_known(table_address(e), level - 1, addr, next))
+            return true;
+    }
+    return false;
+}
+
 static int range_apply(u64 *pml4, u64 addr, u64 len, struct range r)
 {
+    if (cpus_online > 1 && r.kind != RANGE_HUGE && range_is_known(pml4, LEVELS, addr, addr + len))
+        cpus_leave(pml4);
     r.start = addr;
     int err = range_walk(&r, pml4, LEVELS, addr, addr + len);
     range_flush(pml4, addr, len);
@@ -427,6 +447,7 @@ int pgtable_move(u64 *pml4, u64 from, u64 to, u64 len)
 {
     int err = pgtable_clear(pml4, to, len);
 
+    cpus_leave(pml4);
     for (u64 done = 0; done < len && !err;) {
         int level;
         u64 *e = leaf_find(pml4, from + done, &level);
@@ -469,7 +490,7 @@ static int fault_zero(u64 *e, int level, bool huge)
     return 0;
 }
 
-static int fault_copy(u64 *e)
+static int fault_copy(const u64 *pml4, u64 *e)
 {
     u64 old = *e & PTE_ADDR, gpa;
 
@@ -480,6 +501,7 @@ static int fault_copy(u64 *e)
     gpa = old == zero_page_gpa ? frame_alloc_zeroed() : frame_alloc();
     if (!gpa)
         return -ENOMEM;
+    cpus_leave(pml4); /* to nobody is the old one good any more */
     if (old != zero_page_gpa)
         memcpy(frame_address(gpa),
                is_ram(old) ? frame_address(old) : (void *)(THAW_IMAGE_ADDR + (old - THAW_KVM_IMAGE_GPA)), PAGE_SIZE);
@@ -511,7 +533,7 @@ int pgtable_fault(u64 *pml4, u64 addr, bool write, bool exec)
             if (level > 1)
                 err = entry_split(e, level) ? -ENOMEM : -EAGAIN;
             else
-                err = fault_copy(e);
+                err = fault_copy(pml4, e);
         }
     } while (err == -EAGAIN);
     range_flush(pml4, round_down(addr, PAGE_SIZE), PAGE_SIZE);
@@ -565,9 +587,10 @@ static int fork_walk(u64 *to, u64 *from, int level, u32 entries)
 u64 *pgtable_fork(u64 *from)
 {
     u64 *to = pgtable_create();
+    cpus_leave(from);
     int err = to ? fork_walk(to, from, LEVELS, THAW_USER_END >> LEVEL_SHIFT(LEVELS)) : -ENOMEM;
 
-    if (from == this_cpu.pml4)
+    if (from == this_cpu()->pml4)
         flush_all(); /* what could be written to can no longer be */
     if (!err)
         return to;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads: each has a kernel stack; they take turns on the processor. In the kernel a thread runs until it blocks; in
+ * Threads: each has a kernel stack; they take turns on the processors. In the kernel a thread runs until it blocks; in
  * user mode until the timer says that another one is to have a turn. A processor with nothing to do waits in the
- * monitor, on the stack of the thread that blocked last.
+ * monitor: as long as there is one, on the stack of the thread that blocked last; with more, each on that of its idle
+ * thread and without the lock.
  */
 #include "kvm.h"
 
@@ -10,28 +11,17 @@
 
 #define NR_SLOTS ((THAW_KSTACK_END - THAW_KSTACK_ADDR) / KSTACK_SLOT)
 #define TIME_SLICE 10000000ull /* ns */
+#define FAULT_STACK_SIZE (2 * PAGE_SIZE)
 
 static struct list_head ready = LIST_HEAD_INIT(ready);
 static struct list_head blocked = LIST_HEAD_INIT(blocked); /* those that a deadline or the console wakes */
 static u8 slot_used[NR_SLOTS];
 static u32 slots_mapped;
 static struct thread_info *dead; /* off its stack once another runs */
-static u64 running_since;        /* host time */
 static u64 timer_armed;          /* the monitor's timer, guest's CLOCK_MONOTONIC; 0: not */
 static u64 total_cpu_ns;
-static u32 lock_word;
 
 void thread_started(struct pt_regs *regs);
-
-/* ---- the big kernel lock ---- */
-
-void kernel_lock(void)
-{
-    while (__atomic_exchange_n(&lock_word, 1, __ATOMIC_ACQUIRE))
-        __builtin_ia32_pause();
-}
-
-void kernel_unlock(void) { __atomic_store_n(&lock_word, 0, __ATOMIC_RELEASE); }
 
 /* ---- stacks ---- */
 
@@ -78,22 +68,52 @@ struct thread_info *kstack_alloc(void)
     return ti;
 }
 
+u64 kstack_fault_top(const struct thread_info *idle) { return thread_stack_top(idle) - KSTACK_USED - PAGE_SIZE; }
+
+struct thread_info *kstack_alloc_idle(void)
+{
+    struct thread_info *ti = kstack_alloc();
+
+    if (!ti)
+        return NULL;
+    if (slot_map(kstack_fault_top(ti) - FAULT_STACK_SIZE, FAULT_STACK_SIZE)) {
+        slot_used[ti->slot] = 0;
+        return NULL;
+    }
+    ti->state = THREAD_RUNNING;
+    return ti;
+}
+
 /* ---- processor time ---- */
 
+/* NULL: nobody's. */
 static void account(struct thread_info *ti)
 {
-    u64 now = machine_timestamp(), ns = now > running_since ? now - running_since : 0;
-    if (ti) {
+    struct cpu *c = this_cpu();
+    u64 now = machine_timestamp(), ns = now > c->running_since ? now - c->running_since : 0;
+    if (ti && ti != c->idle) {
         ti->cpu_ns += ns;
         total_cpu_ns += ns;
     }
-    running_since = now;
+    c->running_since = now;
+}
+
+/* What others have used since they were last looked at. */
+static u64 others_cpu_time(void)
+{
+    const struct cpu *self = this_cpu();
+    u64 now = self->running_since, sum = 0;
+
+    for (const struct cpu *c = cpus; c < cpus + cpus_online; c++)
+        if (c != self && c->running && c->running != c->idle && now > c->running_since)
+            sum += now - c->running_since;
+    return sum;
 }
 
 u64 thread_cpu_time(bool all)
 {
     account(thread_info());
-    return all ? total_cpu_ns : thread_info()->cpu_ns;
+    return all ? total_cpu_ns + others_cpu_time() : thread_info()->cpu_ns;
 }
 
 /* ---- switching ---- */
@@ -158,35 +178,92 @@ static void timers_check(void)
     wake_expired(clock_now());
 }
 
-static void signals_take(void)
+/* True: the timer has run out. */
+static bool signals_take(void)
 {
     struct thaw_kvm *page = kvm_page();
     u64 set;
 
     if (!__atomic_load_n(&page->events, __ATOMIC_SEQ_CST))
-        return;
+        return false;
     set = __atomic_exchange_n(&page->events, 0, __ATOMIC_SEQ_CST);
-    if (set & THAW_KVM_EVENT_TIMER)
+    bool timer = set & THAW_KVM_EVENT_TIMER;
+    if (timer)
         timer_armed = 0;
     set &= ~(u64)THAW_KVM_EVENT_TIMER;
     for (; set; set &= set - 1)
         console_signal(__builtin_ctzll(set));
+    return timer;
+}
+
+static void console_look(void)
+{
+    u64 wanted = list_empty(&blocked) ? 0 : console_wanted();
+    if (wanted)
+        wake_console((u64)monitor_call(THAW_CALL_WAIT, 1, wanted, 0));
+}
+
+/* As many threads as are ready get a turn: of those that had theirs, wherever they run. */
+static void slices_check(void)
+{
+    u64 now = machine_timestamp();
+    struct cpu *c = cpus;
+    struct list_head *p;
+
+    for (p = ready.next; p != &ready; p = p->next, c++) {
+        while (c < cpus + cpus_online && (c->resched || !c->running || c->running == c->idle ||
+                                          now < c->slice_start + TIME_SLICE - TIME_SLICE / 8))
+            c++;
+        if (c == cpus + cpus_online)
+            return;
+        c->resched = true;
+        if (c != this_cpu() && c->in_user)
+            cpu_kick(c);
+    }
 }
 
 void events_drain(void)
 {
-    signals_take();
+    u32 *kick = &kvm_page()->kicks[this_cpu()->index];
+
+    if (__atomic_load_n(kick, __ATOMIC_SEQ_CST))
+        __atomic_store_n(kick, 0, __ATOMIC_SEQ_CST);
+    bool tick = signals_take();
     timers_check();
+    if (!tick || cpus_online == 1)
+        return;
+    console_look();
+    slices_check();
+}
+
+bool events_pending(void)
+{
+    const struct thaw_kvm *page = kvm_page();
+    return __atomic_load_n(&page->events, __ATOMIC_SEQ_CST) ||
+           __atomic_load_n(&page->kicks[this_cpu()->index], __ATOMIC_SEQ_CST);
+}
+
+static s64 monitor_wait(void)
+{
+    u64 at = earliest(), until = at ? max(clock_to_host(at), 1ull) : 0, wanted = console_wanted();
+    struct cpu *c = this_cpu();
+
+    if (cpus_online == 1)
+        return monitor_call(THAW_CALL_WAIT, until, wanted, 0);
+    c->waiting = true;
+    kernel_unlock();
+    s64 events = monitor_call(THAW_CALL_WAIT, until, wanted, 0);
+    kernel_lock();
+    c->waiting = false;
+    return events;
 }
 
 /* Nothing is ready: in the monitor until something may be. */
 static void idle(void)
 {
-    u64 at = earliest();
-
     account(thread_info()->task ? thread_info() : NULL);
-    wake_console((u64)monitor_call(THAW_CALL_WAIT, at ? max(clock_to_host(at), 1ull) : 0, console_wanted(), 0));
-    running_since = machine_timestamp();
+    wake_console((u64)monitor_wait());
+    this_cpu()->running_since = machine_timestamp();
     events_drain();
 }
 
@@ -203,8 +280,11 @@ static void switched(void)
 static void switch_to(struct thread_info *next)
 {
     struct thread_info *prev = thread_info();
+    struct cpu *c = this_cpu();
 
     account(prev);
+    c->slice_start = c->running_since;
+    c->resched = false;
     next->state = THREAD_RUNNING;
     if (next == prev)
         return;
@@ -215,18 +295,57 @@ static void switch_to(struct thread_info *next)
     machine_set_gsbase(next->gsbase);
     memory_switch(next->task);
     cpu_set_kstack(thread_stack_top(next));
-    this_cpu.running = next;
+    c->running = next;
     switch_stacks(&prev->rsp, next->rsp);
     switched();
 }
 
-static void schedule(void)
+static struct thread_info *ready_take(void)
 {
-    while (list_empty(&ready))
-        idle();
     struct thread_info *next = list_first_entry(&ready, struct thread_info, list);
     list_del(&next->list);
-    switch_to(next);
+    return next;
+}
+
+static void schedule(void)
+{
+    if (cpus_online > 1 && list_empty(&ready)) {
+        switch_to(this_cpu()->idle);
+        return;
+    }
+    while (list_empty(&ready))
+        idle();
+    switch_to(ready_take());
+}
+
+void idle_loop(void)
+{
+    switched();
+    for (;;) {
+        while (!list_empty(&ready)) {
+            struct thread_info *next = ready_take();
+            cpus_wake();
+            switch_to(next);
+        }
+        idle();
+    }
+}
+
+/* Each thread that is ready and has no processor gets one that is waiting for it. */
+void cpus_wake(void)
+{
+    struct cpu *c = cpus, *const end = cpus + cpus_online;
+
+    if (cpus_online == 1)
+        return;
+    for (const struct list_head *p = ready.next; p != &ready; p = p->next) {
+        while (c < end && !c->waiting)
+            c++;
+        if (c == end)
+            return;
+        c->waiting = false;
+        cpu_kick(c++);
+    }
 }
 
 void thread_reschedule(void)
@@ -234,16 +353,19 @@ void thread_reschedule(void)
     struct thread_info *ti = thread_info();
 
     events_drain();
-    if (!list_empty(&blocked)) {
-        u64 wanted = console_wanted();
-        if (wanted)
-            wake_console((u64)monitor_call(THAW_CALL_WAIT, 1, wanted, 0));
-    }
+    console_look();
     if (list_empty(&ready))
         return;
     ti->state = THREAD_READY;
     list_add_tail(&ti->list, &ready);
     schedule();
+}
+
+void thread_interrupted(void)
+{
+    /* With more processors it may be about anything, and trap_return() looks at it all. */
+    if (cpus_online == 1)
+        thread_reschedule();
 }
 
 void timer_program(void)
@@ -277,9 +399,9 @@ void machine_thread_first(struct task *t)
 void thread_running_first(struct thread_info *ti)
 {
     ti->state = THREAD_RUNNING;
-    this_cpu.running = ti;
+    this_cpu()->running = ti;
     cpu_set_kstack(thread_stack_top(ti));
-    running_since = machine_timestamp();
+    this_cpu()->running_since = machine_timestamp();
 }
 
 void thread_resume(void)
@@ -287,8 +409,7 @@ void thread_resume(void)
     struct thread_info *ti = thread_info();
     timer_armed = 0;
     ti->kicked = 0;
-    cpu_set_kstack(thread_stack_top(ti));
-    running_since = machine_timestamp();
+    thread_running_first(ti);
     machine_set_fsbase(ti->fsbase);
     machine_set_gsbase(ti->gsbase);
 }
@@ -308,6 +429,7 @@ static int thread_start(struct task *t, const struct pt_regs *regs, u64 tls, boo
 
     if (!ti)
         return -EAGAIN;
+    cpus_start();
     fpu_copy(ti, self);
     ti->fsbase = tls;
     ti->gsbase = machine_get_gsbase();
@@ -402,6 +524,16 @@ void machine_kick(struct task *t)
         return;
     ti->kicked = 1;
     machine_wake(t);
+    for (struct cpu *c = cpus; c < cpus + cpus_online; c++)
+        if (c->running == ti && c != this_cpu() && c->in_user)
+            cpu_kick(c);
 }
 
-void machine_yield(void) { thread_reschedule(); }
+void machine_yield(void)
+{
+    thread_reschedule();
+    if (cpus_online > 1) { /* to those that wait for the lock */
+        kernel_unlock();
+        kernel_lock();
+    }
+}

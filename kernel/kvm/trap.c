@@ -55,27 +55,40 @@ bool trap_return(struct pt_regs *regs)
     for (;;) {
         ti->kicked = 0;
         events_drain();
+        if (this_cpu()->resched) {
+            this_cpu()->resched = false;
+            thread_reschedule();
+        }
         user_return(regs);
-        if (!ti->kicked && !kvm_page()->events)
+        if (!ti->kicked && !events_pending() && !this_cpu()->resched)
             break;
     }
+    cpus_wake();
     timer_program();
     fpu_load(ti);
+    __atomic_store_n(&this_cpu()->in_user, true, __ATOMIC_SEQ_CST);
     kernel_unlock();
     return regs->rcx == regs->rip && regs->r11 == regs->eflags && regs->rip < THAW_USER_END && regs->cs == USER_CS &&
            regs->ss == USER_SS && !(regs->eflags & (EFLAGS_TF | EFLAGS_RF));
 }
 
+/* Nobody waits any longer for this processor to leave user mode. */
+static void lock_from_user(void)
+{
+    __atomic_store_n(&this_cpu()->in_user, false, __ATOMIC_SEQ_CST);
+    kernel_lock();
+}
+
 bool trap_syscall(struct pt_regs *regs)
 {
-    kernel_lock();
+    lock_from_user();
     syscall_dispatch(regs);
     return trap_return(regs);
 }
 
 void trap_int80(struct pt_regs *regs)
 {
-    kernel_lock();
+    lock_from_user();
     int80_dispatch(regs);
     trap_return(regs);
 }
@@ -132,9 +145,8 @@ static int fault(u64 addr, u64 error)
     return err;
 }
 
-static void user_page_fault(struct pt_regs *regs, u64 error)
+static void user_page_fault(struct pt_regs *regs, u64 addr, u64 error)
 {
-    u64 addr = read_cr2();
     int err = fault(addr, error);
 
     if (err < 0)
@@ -148,14 +160,15 @@ void trap_from_user(u64 vector, struct pt_regs *regs)
     regs->orig_rax = (u64)-1;
     if (vector == TRAP_NMI || vector == TRAP_DF || vector == TRAP_MC)
         panic_regs("a trap that must not be", regs, vector);
-    kernel_lock();
+    u64 addr = vector == TRAP_PF ? read_cr2() : 0;
+    lock_from_user();
     if (vector == THAW_KVM_VECTOR) {
-        thread_reschedule();
+        thread_interrupted();
     } else {
         if (vector != TRAP_PF)
             boot->stats.faults++;
         if (vector == TRAP_PF)
-            user_page_fault(regs, error);
+            user_page_fault(regs, addr, error);
         else
             user_trap(vector, regs, error);
     }

@@ -26,6 +26,7 @@ ENDS = {  # what one line says, as a pattern; None: it may also get through with
     "calls": "",
     "bad_length": "more than there can be",
     "bad_descriptor": "descriptor",
+    "bad_processor": "processor",
     "bad_op": "which there is not",
     "lie": "",
     "scribble": "",
@@ -84,8 +85,8 @@ for case in ENDS:
         if not ended(case, r) or used is None or used > RESIDENT:
             bad.append("seed %s: %s, peak %s" % (r.seed, r, used))
     report("a kernel that does %s is ended with one line, in its memory" % case.replace("_", " "), bad)
-for case in "loop", "call_loop", "wait_forever":
-    r = run(case, "--timeout", "2s")
+for case in "loop", "call_loop", "wait_forever", "processors":
+    r = run(case, "--timeout", "2s", *(("--cpus", "4") if case == "processors" else ()))
     report("a kernel in an endless %s is ended by --timeout" % case.replace("_", " "),
            [] if r.survived() and r.status == 124 and one_line(r.err) else [str(r)])
 

@@ -17,9 +17,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
+
+#define CPUS 3
+#define PID 1000
+#define TID 2000
 
 static const uint8_t *input;
 static size_t input_left;
@@ -81,47 +86,29 @@ int __wrap_vm_ioctl(struct vm *vm, int fd, unsigned long request, void *arg, con
     return 0;
 }
 
-/* Only what the handler does with a guest's data goes here: the fuzzer's own has other addresses. */
-static bool is_page(const void *at) { return page && (uintptr_t)at - (uintptr_t)page < sizeof *page; }
-
-ssize_t __real_read(int fd, void *buf, size_t n);
-ssize_t __wrap_read(int fd, void *buf, size_t n);
-ssize_t __wrap_read(int fd, void *buf, size_t n)
+static long host_read(int fd, void *buf, size_t n)
 {
-    size_t got;
-
-    if (!page)
-        return __real_read(fd, buf, n);
-    if (fd == KVM_FD_SIGNALS) {
-        errno = EAGAIN;
-        return -1;
-    }
+    if (fd == KVM_FD_SIGNALS)
+        return -EAGAIN;
     if (fd < 0 || fd > THAW_FD_STDERR)
         abort();
     within(buf, n);
-    errno = EIO;
     if (take(1) & 1)
-        return -1;
-    got = take(2) % (n + 1);
-    memset(buf, 'r', got);
-    return (ssize_t)got;
+        return -EIO;
+    n = take(2) % (n + 1);
+    memset(buf, 'r', n);
+    return (long)n;
 }
 
-ssize_t __real_write(int fd, const void *buf, size_t n);
-ssize_t __wrap_write(int fd, const void *buf, size_t n);
-ssize_t __wrap_write(int fd, const void *buf, size_t n)
+static long host_write(int fd, const void *buf, size_t n)
 {
-    if (!page || !is_page(buf))
-        return __real_write(fd, buf, n);
     if (fd < 0 || fd > THAW_FD_STDERR)
         abort();
     within(buf, n);
-    errno = EPIPE;
-    return take(1) & 1 ? (ssize_t)(take(2) % (n + 1)) : -1;
+    return take(1) & 1 ? (long)(take(2) % (n + 1)) : -EPIPE;
 }
 
-ssize_t __wrap_writev(int fd, const struct iovec *iov, int n);
-ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
+static long host_writev(int fd, const struct iovec *iov, int n)
 {
     size_t sum = 0;
 
@@ -131,13 +118,11 @@ ssize_t __wrap_writev(int fd, const struct iovec *iov, int n)
         sum += iov[i].iov_len;
     if (n == 2)
         within(iov[1].iov_base, iov[1].iov_len);
-    errno = EPIPE;
-    return take(1) % 16 ? (ssize_t)sum : -1;
+    return take(1) % 16 ? (long)sum : -EPIPE;
 }
 
 /* The monitor's answer, and once in a while one that is none. */
-ssize_t __wrap_readv(int fd, const struct iovec *iov, int n);
-ssize_t __wrap_readv(int fd, const struct iovec *iov, int n)
+static long host_readv(int fd, const struct iovec *iov, int n)
 {
     struct thaw_call *call = iov[0].iov_base;
     size_t len;
@@ -151,25 +136,14 @@ ssize_t __wrap_readv(int fd, const struct iovec *iov, int n)
     if (take(1) % 16 == 0)
         call->len = (uint32_t)take(4);
     memset(iov[1].iov_base, 'a', len);
-    return (ssize_t)(sizeof *call + len);
+    return (long)(sizeof *call + len);
 }
 
-int __real_ioctl(int fd, unsigned long request, ...);
-int __wrap_ioctl(int fd, unsigned long request, ...);
-int __wrap_ioctl(int fd, unsigned long request, ...)
+static long host_ioctl(int fd, uint32_t request, void *arg)
 {
-    va_list ap;
-    void *arg;
-
-    va_start(ap, request);
-    arg = va_arg(ap, void *);
-    va_end(ap);
-    if (!page)
-        return __real_ioctl(fd, request, arg);
     if (fd < 0 || fd > THAW_FD_STDERR)
         abort();
-    errno = ENOTTY;
-    switch ((uint32_t)request) {
+    switch (request) {
     case TCGETS:
     case TCSETS:
     case TCSETSW:
@@ -187,22 +161,18 @@ int __wrap_ioctl(int fd, unsigned long request, ...)
         break;
     default: abort();
     }
-    return take(1) & 1 ? 0 : -1;
+    return take(1) & 1 ? 0 : -ENOTTY;
 }
 
-int __wrap_poll(struct pollfd *p, nfds_t n, int timeout);
-int __wrap_poll(struct pollfd *p, nfds_t n, int timeout)
+static long host_poll(struct pollfd *p, nfds_t n)
 {
-    (void)timeout;
     for (nfds_t i = 0; i < n; i++)
         p[i].revents = take(1) & 1 ? p[i].events : 0;
     return p[0].revents != 0;
 }
 
-int __wrap_ppoll(struct pollfd *p, nfds_t n, const struct timespec *timeout, const sigset_t *set);
-int __wrap_ppoll(struct pollfd *p, nfds_t n, const struct timespec *timeout, const sigset_t *set)
+static long host_ppoll(struct pollfd *p, nfds_t n, const struct timespec *timeout)
 {
-    (void)set;
     if (timeout && (timeout->tv_sec < 0 || timeout->tv_nsec < 0 || timeout->tv_nsec >= 1000000000))
         abort();
     for (nfds_t i = 0; i < n; i++) {
@@ -213,15 +183,38 @@ int __wrap_ppoll(struct pollfd *p, nfds_t n, const struct timespec *timeout, con
     return (int)(take(1) & 3) - 1;
 }
 
-int __real_setitimer(int which, const struct itimerval *it, struct itimerval *old);
-int __wrap_setitimer(int which, const struct itimerval *it, struct itimerval *old);
-int __wrap_setitimer(int which, const struct itimerval *it, struct itimerval *old)
+static long host_setitimer(const struct itimerval *it)
 {
-    if (!page)
-        return __real_setitimer(which, it, old);
     if (it->it_value.tv_sec < 0 || it->it_value.tv_usec < 0 || it->it_value.tv_usec >= 1000000)
         abort();
     return 0;
+}
+
+static long host_tgkill(int pid, int tid, int signal)
+{
+    if (pid != PID || tid < TID || tid >= TID + CPUS || signal != THAW_SIG_KICK)
+        abort();
+    return 0;
+}
+
+long __wrap_vm_syscall5(long nr, long a, long b, long c, long d, long e);
+long __wrap_vm_syscall5(long nr, long a, long b, long c, long d, long e)
+{
+    (void)d;
+    (void)e;
+    switch (nr) {
+    case SYS_read: return host_read((int)a, (void *)b, (size_t)c);
+    case SYS_write: return host_write((int)a, (void *)b, (size_t)c);
+    case SYS_writev: return host_writev((int)a, (void *)b, (int)c);
+    case SYS_readv: return host_readv((int)a, (void *)b, (int)c);
+    case SYS_ioctl: return host_ioctl((int)a, (uint32_t)b, (void *)c);
+    case SYS_poll: return host_poll((void *)a, (nfds_t)b);
+    case SYS_ppoll: return host_ppoll((void *)a, (nfds_t)b, (void *)c);
+    case SYS_setitimer: return host_setitimer((void *)b);
+    case SYS_tgkill: return host_tgkill((int)a, (int)b, (int)c);
+    case SYS_sched_yield: return 0;
+    default: abort();
+    }
 }
 
 /* ---- the guest ---- */
@@ -241,13 +234,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static struct thaw_boot boot;
     struct sandbox_config config = {.image_fd = -1};
-    struct vm vm = {.boot = &boot, .config = &config, .device = -1, .fd = -1, .vcpu = -1};
+    struct vm vm = {.boot = &boot, .config = &config, .device = -1, .fd = -1, .pid = PID, .cpus = CPUS};
 
     /* Exactly as large as it is: each byte beyond is an error. */
     page = calloc(1, sizeof *page);
     if (!page)
         abort();
     vm.page = page;
+    for (uint32_t i = 0; i < CPUS; i++)
+        vm.vcpu[i] = (struct vcpu){.vm = &vm, .index = i, .fd = -1, .tid = TID + (int)i};
     input = data;
     input_left = size;
     for (int i = 0; i < 3; i++) {
@@ -259,14 +254,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (setjmp(ended) == 0)
         while (input_left > 0) {
             uint64_t op = take(1);
+            struct vcpu *v = &vm.vcpu[op % CPUS];
+            struct thaw_call *call = &page->call[v->index];
 
-            page->call.op = op < 80 ? (uint32_t)op : (uint32_t)pick();
-            page->call.len = op & 1 ? (uint32_t)pick() : (uint32_t)take(2);
-            page->call.ret = 0;
+            call->op = op < 80 ? (uint32_t)op : (uint32_t)pick();
+            call->len = op & 1 ? (uint32_t)pick() : (uint32_t)take(2);
+            call->ret = 0;
             for (int i = 0; i < 4; i++)
-                page->call.arg[i] = pick();
-            call_serve(&vm);
-            if (page->call.len > THAW_CALL_DATA_MAX)
+                call->arg[i] = pick();
+            call_serve(v);
+            if (call->len > THAW_CALL_DATA_MAX)
                 abort();
         }
     free(page);

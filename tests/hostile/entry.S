@@ -15,6 +15,7 @@
     .quad GPA(pml4)
     .quad kvm_entry
     .quad kvm_entry
+    .quad cpu_entry
 
     .text
     .globl kvm_entry
@@ -22,6 +23,18 @@ kvm_entry:
     movabs $stack_end, %rsp
     xor %ebp, %ebp
     movabs $hostile_main, %rax
+    call *%rax
+    ud2
+
+/* Another processor: its number is in rdi. */
+cpu_entry:
+    movabs $cpu_stacks, %rsp
+    mov %rdi, %rax
+    inc %rax
+    shl $12, %rax
+    add %rax, %rsp
+    xor %ebp, %ebp
+    movabs $hostile_cpu, %rax
     call *%rax
     ud2
 

@@ -12,6 +12,8 @@ typedef uint32_t u32;
 typedef uint64_t u64;
 
 u64 resume, resume_rsp, traps;
+u8 cpu_stacks[THAW_KVM_CPUS_MAX][4096] __attribute__((aligned(4096)));
+void hostile_cpu(u64 index);
 extern u64 pml4[512], pdpt_low[512];
 extern void trap(void);
 void hostile_main(void);
@@ -66,9 +68,9 @@ static void ring(void) { __asm__ volatile("outl %0, %w1" ::"a"(0), "d"(THAW_KVM_
 
 static int64_t call(u32 op, u32 len, u64 a0, u64 a1, u64 a2, u64 a3)
 {
-    PAGE->call = (struct thaw_call){.op = op, .len = len, .arg = {a0, a1, a2, a3}};
+    PAGE->call[0] = (struct thaw_call){.op = op, .len = len, .arg = {a0, a1, a2, a3}};
     ring();
-    return PAGE->call.ret;
+    return PAGE->call[0].ret;
 }
 
 static void __attribute__((noreturn)) finish(u32 code)
@@ -139,7 +141,7 @@ static void image_write(void) { TRY("movq %%rax, (%0)", "r"(THAW_KVM_IMAGE_GPA +
 static void calls(void)
 {
     for (int n = 0; n < 3000; n++) {
-        static const u32 ops[] = {2, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 29, 34, 65, 66, 67, 69, 70};
+        static const u32 ops[] = {2, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 29, 34, 65, 66, 67, 69, 70, 72, 73};
         u32 op = ops[next() % (sizeof ops / sizeof *ops)], len = (u32)(next() % 200);
         u64 arg[4];
 
@@ -161,9 +163,35 @@ static void calls(void)
         for (u32 i = 0; i < len && i < 256; i++)
             PAGE->data[i] = (u8)next();
         call(op, len, arg[0], arg[1], arg[2], arg[3]);
-        if (PAGE->call.len > THAW_CALL_DATA_MAX)
+        if (PAGE->call[0].len > THAW_CALL_DATA_MAX)
             finish(9);
     }
+}
+
+/* Each processor calls by itself, and in the others' places as well; what is in them changes while they are served. */
+static void __attribute__((noreturn)) calls_for_ever(u64 seed_of_its_own)
+{
+    static const u32 ops[] = {16, 17, 18, 19, 22, 65, 66, 67, 68, 69, 70, 71, 72, 73};
+
+    for (u64 r = seed_of_its_own * 0x9e3779b97f4a7c15 | 1;;) {
+        r ^= r << 13, r ^= r >> 7, r ^= r << 17;
+        volatile struct thaw_call *c = &PAGE->call[r % BOOT->cpus];
+        c->op = ops[(r >> 8) % (sizeof ops / sizeof *ops)];
+        c->len = c->op == THAW_CALL_CONSOLE_WRITE ? 0 : (u32)(r >> 16) % 256;
+        c->arg[0] = c->op == THAW_CALL_WAIT ? 1 : (r >> 24) % 2;
+        c->arg[1] = r >> 32;
+        c->arg[2] = r;
+        ring();
+    }
+}
+
+void hostile_cpu(u64 index) { calls_for_ever(index); }
+
+static void processors(void)
+{
+    for (u32 i = 1; i < BOOT->cpus; i++)
+        call(THAW_CALL_CPU_START, 0, i, 0, 0, 0);
+    calls_for_ever(next());
 }
 
 static void bad_length(void)
@@ -171,7 +199,8 @@ static void bad_length(void)
     call(THAW_CALL_CONSOLE_WRITE, THAW_CALL_DATA_MAX + 1 + (u32)(next() % 4096), 1, 0, 0, 0);
 }
 static void bad_descriptor(void) { call(THAW_CALL_CONSOLE_WRITE + (u32)(next() % 2), 1, 3 + next(), 0, 0, 0); }
-static void bad_op(void) { call(71 + (u32)(next() % 100000), 0, 0, 0, 0, 0); }
+static void bad_processor(void) { call(THAW_CALL_CPU_START + (u32)(next() % 2), 0, 16 + next(), 0, 0, 0); }
+static void bad_op(void) { call(74 + (u32)(next() % 100000), 0, 0, 0, 0, 0); }
 
 /* How it ended, in a way that nobody can mean. */
 static void lie(void)
@@ -380,8 +409,10 @@ static const struct {
     {"mmio", mmio},
     {"image_write", image_write},
     {"calls", calls},
+    {"processors", processors},
     {"bad_length", bad_length},
     {"bad_descriptor", bad_descriptor},
+    {"bad_processor", bad_processor},
     {"bad_op", bad_op},
     {"lie", lie},
     {"scribble", scribble},

@@ -168,13 +168,14 @@ static void test_every_option_of_run_is_taken(void **state)
     unsetenv("NOT_THERE");
     assert_int_equal(
         parse(&o, OPTIONS_RUN,
-              "run --snapshot s --image i --machine process --memory 64M --timeout 2s --env A=1 --env "
+              "run --snapshot s --image i --machine process --memory 64M --cpus 3 --timeout 2s --env A=1 --env "
               "PASSED_ON -e NOT_THERE --env=B= -v /h:/g:ro --volume=h2:/g2 --stats f --strace --harden x.py",
               &err),
         0);
     assert_string_equal(o.snapshot, "s");
     assert_string_equal(o.image, "i");
     assert_int_equal(o.memory, 64 << 20);
+    assert_int_equal(o.cpus, 3);
     assert_int_equal(o.timeout, 2000000000);
     assert_int_equal(o.env_count, 3);
     assert_string_equal(o.env[0], "A=1");
@@ -215,6 +216,8 @@ static void test_wrong_options_are_errors_of_one_line(void **state)
     static const char *const run[] = {"run --nonsense x",
                                       "run --memory x.py",
                                       "run --memory 1M x.py",
+                                      "run --cpus 0 x.py",
+                                      "run --cpus 2x x.py",
                                       "run --timeout 0 x.py",
                                       "run --timeout",
                                       "run -c",
