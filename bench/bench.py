@@ -219,7 +219,7 @@ class Bench:
         for script in sorted(WORKLOADS.glob(pattern)):
             rows = [row for row in self.commands(script, small=True) if row[0] in (BASELINE, RESTORED, SMALL)]
             self.say(f"\n{script.stem}")
-            self.measure(script.stem, rows, self.rounds(9, 3), 1)
+            self.measure(script.stem, rows, self.rounds(15, 3), 1)
             for name, found in ratios.items():
                 row = self.row(script.stem, name)
                 if row and (name, script.stem) not in left_out:

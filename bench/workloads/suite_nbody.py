@@ -2,6 +2,10 @@
 """Five bodies under gravity, symplectic Euler: attribute-free float arithmetic in nested loops."""
 import itertools
 import math
+import os
+
+# Addresses differ from run to run, as they do natively: see docs/benchmarks.md.
+PADDING = [float(i) for i in range(os.urandom(1)[0])]
 
 YEAR = 365.24
 SOLAR_MASS = 4 * math.pi**2

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Ways to put eight queens on a board, by permutations from a generator of our own: generators, sets, tuples."""
+import os
+
+# Addresses differ from run to run, as they do natively: see docs/benchmarks.md.
+PADDING = [float(i) for i in range(os.urandom(1)[0])]
 
 
 def permutations(items):
