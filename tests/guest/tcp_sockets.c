@@ -209,16 +209,20 @@ static void mapped(void)
     close(a);
     close(c);
     close(l);
-    l = socket(AF_INET6, SOCK_STREAM, 0);
-    CHECK(setsockopt(l, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) == 0);
-    at.in6.sin6_port = 0;
-    CHECK(bind(l, &at.sa, at_len) == 0 && listen(l, 5) == 0 && getsockname(l, &at.sa, &at_len) == 0);
-    a4.sin_port = at.in6.sin6_port;
-    c = socket(AF_INET, SOCK_STREAM, 0);
-    FAILS(connect(c, (void *)&a4, sizeof a4), ECONNREFUSED);
-    CHECK(bind(c, (void *)&a4, sizeof a4) == 0); /* the port is another one for IPv4 */
-    close(c);
-    close(l);
+    /* The port is another one for IPv4, unless a connection that was closed just now happens to have had it there. */
+    for (int tries = 0, bound = 0; !bound; tries++) {
+        l = socket(AF_INET6, SOCK_STREAM, 0);
+        CHECK(setsockopt(l, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one) == 0);
+        at.in6.sin6_port = 0;
+        CHECK(bind(l, &at.sa, at_len) == 0 && listen(l, 5) == 0 && getsockname(l, &at.sa, &at_len) == 0);
+        a4.sin_port = at.in6.sin6_port;
+        c = socket(AF_INET, SOCK_STREAM, 0);
+        FAILS(connect(c, (void *)&a4, sizeof a4), ECONNREFUSED);
+        bound = bind(c, (void *)&a4, sizeof a4) == 0;
+        CHECK(bound || (errno == EADDRINUSE && tries < 9));
+        close(c);
+        close(l);
+    }
 }
 
 static volatile sig_atomic_t urgs;
