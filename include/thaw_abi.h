@@ -125,9 +125,6 @@ struct thaw_region {
 #define THAW_REGION_HUGE 5u     /* as ZERO, of THAW_HUGE_SIZE and so aligned: a huge page if there is one */
 #define THAW_REGION_COPY 6u     /* contents are in the snapshot: read into the HUGE region before it */
 #define THAW_HUGE_SIZE (2u << 20)
-/* Who touches a page of a file gets the rest of such an aligned block that is in the page cache along with it: Linux's
- * fault_around_bytes, unless somebody has changed it. */
-#define THAW_READ_BLOCK (64u << 10)
 #define THAW_HUGE_MAX 24u /* each is private memory of the sandbox */
 #define THAW_REGION_MAX 4096u
 

@@ -399,6 +399,11 @@ static int command_start(char **argv, uint64_t start_ns, enum options_for what)
         return command_fail(&err);
     /* From here on the sandbox runs; what follows takes none of its time. */
     r.signal_fd = signalfd(-1, &r.spawned.forwarded, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (r.signal_fd < 0) {
+        thaw_error_set(&err, THAW_STATUS_FAILED, errno, "cannot pass signals on: %s", strerror(errno));
+        thaw_sandbox_stop(r.sandbox);
+        return command_fail(&err);
+    }
     if (thaw_sandbox_snapshot_pending(r.sandbox))
         sandbox_on_snapshot(r.sandbox, run_confine, &r);
     else

@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Who touches a page of a file gets the rest of such an aligned block that is in the page cache along with it: Linux's
+ * fault_around_bytes, unless somebody has changed it. */
+#define PAGE_READ_BLOCK (64u << 10)
+
 struct page_cost {  /* nanoseconds */
     uint32_t small; /* a page of a private mapping of a file, brought in by one call with others, and written to */
     uint32_t huge;  /* a huge page, touched; UINT32_MAX: there are none */

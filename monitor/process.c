@@ -9,6 +9,7 @@
 #include "../kernel/process/image.h"
 #include "filter.h"
 #include "machine.h"
+#include "page_cost.h"
 #include "raw_syscall.h"
 
 #include <errno.h>
@@ -68,7 +69,7 @@ void process_kernel_ready(void)
 
     /* Should it have to be read from the file, then as one huge page. */
     raw_syscall(SYS_madvise, k->start, THAW_HUGE_SIZE, MADV_HUGEPAGE);
-    for (uint64_t at = k->start; at < k->end; at += THAW_READ_BLOCK)
+    for (uint64_t at = k->start; at < k->end; at += PAGE_READ_BLOCK)
         raw_syscall(SYS_madvise, at, THAW_PAGE_SIZE, MADV_POPULATE_READ);
 }
 

@@ -385,19 +385,19 @@ static bool hint_writes(const struct take *t, uint64_t addr)
 }
 
 /*
- * Pages that are read: of each block one page that is not written to, with which the others come. A stretch so long that
- * the host may have it in huge pages stays whole.
+ * Of pages that are read one of each block that is not written to, with which the others come. A stretch so long that the
+ * host may have it in huge pages stays whole.
  */
-static void hint_add_read(struct take *t, const struct thaw_region *hot)
+static void hint_add_run(struct take *t, const struct thaw_region *hot)
 {
     uint64_t end = hot->start + hot->len, next;
 
-    if (hot->len >= THAW_HUGE_SIZE) {
+    if (hot->prot & PROT_WRITE || hot->len >= THAW_HUGE_SIZE) {
         hint_add(t, hot);
         return;
     }
     for (uint64_t at = hot->start; at < end; at = next) {
-        next = (at / THAW_READ_BLOCK + 1) * THAW_READ_BLOCK;
+        next = (at / PAGE_READ_BLOCK + 1) * PAGE_READ_BLOCK;
         next = next < end ? next : end;
         while (at < next && hint_writes(t, at))
             at += THAW_PAGE_SIZE;
@@ -432,13 +432,13 @@ static void trained_region(struct take *t, int pagemap, const struct thaw_region
                 hot.len = addr + THAW_PAGE_SIZE - hot.start;
                 continue;
             }
-            write ? hint_add(t, &hot) : hint_add_read(t, &hot);
+            hint_add_run(t, &hot);
             hot = (struct thaw_region){addr, THAW_PAGE_SIZE, 0, write ? PROT_READ | PROT_WRITE : PROT_READ,
                                        THAW_REGION_POPULATE};
         }
         done += n * THAW_PAGE_SIZE;
     }
-    write ? hint_add(t, &hot) : hint_add_read(t, &hot);
+    hint_add_run(t, &hot);
 }
 
 /* Pages of [start, start + THAW_HUGE_SIZE) that a restore would copy. */

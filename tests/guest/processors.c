@@ -60,15 +60,21 @@ static void see(void)
     atomic_fetch_or(&seen, 1u << (b >> 24 & 31));
 }
 
-static void *other_hand(void *arg)
+/* first: 0 or 1 */
+static void hand(int first)
 {
-    for (int i = 1; i < 2 * HANDS; i += 2) {
+    for (int i = first; i < 2 * HANDS; i += 2) {
         while (atomic_load(&ball) != i)
             __builtin_ia32_pause();
-        if (i % 16 == 1)
+        if (i % 16 == first)
             see();
         atomic_store(&ball, i + 1);
     }
+}
+
+static void *other_hand(void *arg)
+{
+    hand(1);
     return NULL;
 }
 
@@ -78,13 +84,7 @@ static void at_once(void)
     pthread_t t;
 
     CHECK(pthread_create(&t, NULL, other_hand, NULL) == 0);
-    for (int i = 0; i < 2 * HANDS; i += 2) {
-        while (atomic_load(&ball) != i)
-            __builtin_ia32_pause();
-        if (i % 16 == 0)
-            see();
-        atomic_store(&ball, i + 1);
-    }
+    hand(0);
     CHECK(pthread_join(t, NULL) == 0);
     if (shared)
         return;

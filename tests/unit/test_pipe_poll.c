@@ -14,23 +14,12 @@
 
 #include <cmocka.h>
 
-/* What poll.h of libc and fs.h of the kernel both have means the same in both. */
-#undef POLLIN
-#undef POLLPRI
-#undef POLLOUT
-#undef POLLERR
-#undef POLLHUP
-#undef POLLNVAL
-#undef POLLRDNORM
-#undef POLLWRNORM
-#undef POLLRDHUP
-#include "fake_machine.h"
+#include "calls.h"
 #include "vfs.h"
 
 #define SIGPIPE_BIT sigmask(13)
 #define SIGUSR1 10
 
-#define CALL(name) s64 sys_##name(u64, u64, u64, u64, u64, u64)
 CALL(pipe2);
 CALL(poll);
 CALL(ppoll);
@@ -50,16 +39,9 @@ CALL(read);
 CALL(write);
 CALL(close);
 CALL(dup);
-#define sys(name, ...) sys_args(sys_##name, (u64[6]){__VA_ARGS__})
-#define P(ptr) (u64)(uintptr_t)(ptr)
 #define FIONREAD 0x541b
 #define F_SETPIPE_SZ 1031
 #define F_GETPIPE_SZ 1032
-
-static s64 sys_args(s64 (*fn)(u64, u64, u64, u64, u64, u64), const u64 a[6])
-{
-    return fn(a[0], a[1], a[2], a[3], a[4], a[5]);
-}
 
 static u64 now_ms(void) { return machine_clock(1) / 1000000; }
 

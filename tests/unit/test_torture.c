@@ -19,19 +19,9 @@
 
 #include <cmocka.h>
 
-#undef POLLIN
-#undef POLLPRI
-#undef POLLOUT
-#undef POLLERR
-#undef POLLHUP
-#undef POLLNVAL
-#undef POLLRDNORM
-#undef POLLWRNORM
-#undef POLLRDHUP
-#include "fake_machine.h"
+#include "calls.h"
 #include "vfs.h"
 
-#define CALL(name) s64 sys_##name(u64, u64, u64, u64, u64, u64)
 CALL(pipe2);
 CALL(poll);
 CALL(epoll_create1);
@@ -55,8 +45,6 @@ CALL(connect);
 CALL(sendto);
 CALL(recvfrom);
 CALL(shutdown);
-#define sys(name, ...) sys_args(sys_##name, (u64[6]){__VA_ARGS__})
-#define P(ptr) (u64)(uintptr_t)(ptr)
 
 #define THREADS 6
 #define ROUNDS 60000
@@ -64,11 +52,6 @@ CALL(shutdown);
 #define BYTES 3000
 #define EPOLLIN 1u
 #define EPOLLET (1u << 31)
-
-static s64 sys_args(s64 (*fn)(u64, u64, u64, u64, u64, u64), const u64 a[6])
-{
-    return fn(a[0], a[1], a[2], a[3], a[4], a[5]);
-}
 
 static u32 seeds[THREADS];
 static unsigned long done;

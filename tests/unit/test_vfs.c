@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "fake_machine.h"
+#include "calls.h"
 #include "host_share.h"
 #include "vfs.h"
 /* clang-format off */
@@ -26,14 +26,7 @@
 /* clang-format on */
 #define DECLARE(name) s64 sys_##name(u64, u64, u64, u64, u64, u64);
 CALLS(DECLARE)
-#define sys(name, ...) sys_args(sys_##name, (u64[6]){__VA_ARGS__})
-#define P(ptr) (u64)(uintptr_t)(ptr)
 #define AT (u64) AT_FDCWD
-
-static s64 sys_args(s64 (*fn)(u64, u64, u64, u64, u64, u64), const u64 a[6])
-{
-    return fn(a[0], a[1], a[2], a[3], a[4], a[5]);
-}
 
 /* ---- helpers ---- */
 
