@@ -83,3 +83,66 @@ print(random.random(), os.urandom(8), uuid.uuid4(), secrets.token_hex(), next(te
     run diff --unchanged-line-format=%L --old-line-format= --new-line-format= random.1 random.2
     is ""
 }
+
+@test "asyncio: sleeps, an echo over TCP, an HTTP server asked by urllib" {
+    both 'import asyncio, http.server, threading, urllib.request
+async def echo(reader, writer):
+    writer.write((await reader.readline()).upper()); await writer.drain(); writer.close()
+async def main():
+    await asyncio.sleep(0.01)
+    server = await asyncio.start_server(echo, "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    writer.write(b"hello\n"); print(await reader.readline()); writer.close(); server.close()
+asyncio.run(main())
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200); self.end_headers(); self.wfile.write(self.path.encode())
+    def log_message(self, *words): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+threading.Thread(target=server.serve_forever).start()
+print(urllib.request.urlopen("http://127.0.0.1:%d/a/b" % server.server_port).read())
+server.shutdown()'
+}
+
+@test "processes: subprocess, multiprocessing by fork and spawn, fork and wait, limits, affinity" {
+    both 'import multiprocessing, os, resource, signal, subprocess
+def square(n): return n * n
+print(subprocess.run(["/bin/true"]).returncode, subprocess.run("echo a | tr a b; exit 3", shell=True, capture_output=True))
+with multiprocessing.get_context("fork").Pool(2) as pool: print(pool.map(square, range(10)))
+with multiprocessing.get_context("spawn").Pool(2) as pool: print(pool.map(abs, [-1, 2, -3]))
+r, w = os.pipe(); pid = os.fork()
+if not pid: os.write(w, b"child"); os._exit(7)
+print(os.read(r, 9), os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+pid = os.fork()
+if not pid: signal.pause()
+os.kill(pid, signal.SIGTERM); print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+print(resource.getrlimit(resource.RLIMIT_CORE)[0] >= -1, len(os.sched_getaffinity(0)) >= 1, os.times().user >= 0, os.popen("echo x").read())'
+}
+
+@test "sockets and a database in a file: UDP, Unix, names, sqlite3 with a write-ahead log" {
+    both 'import os, socket, sqlite3, tempfile
+a, b = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in "ab")
+a.bind(("127.0.0.1", 0)); b.sendto(b"datagram", a.getsockname()); print(a.recvfrom(99)[0])
+with tempfile.TemporaryDirectory() as d:
+    s = socket.socket(socket.AF_UNIX); s.bind(d + "/s"); s.listen(); c = socket.socket(socket.AF_UNIX); c.connect(d + "/s")
+    k, _ = s.accept(); c.sendall(b"unix"); print(k.recv(9)); fd = os.dup(1); socket.send_fds(c, [b"x"], [fd])
+    print(len(socket.recv_fds(k, 1, 1)[1]))
+    db = sqlite3.connect(d + "/db"); print(db.execute("pragma journal_mode=wal").fetchone())
+    db.execute("create table t(a)"); db.executemany("insert into t values(?)", ((i,) for i in range(500))); db.commit()
+    print(sqlite3.connect(d + "/db").execute("select sum(a) from t").fetchone(), sorted(os.listdir(d))); db.close()
+print(sorted({x[4][0] for x in socket.getaddrinfo("127.0.0.1", 80)}))'
+}
+
+@test "files: walk, shutil, modes, links, locks, mmap; json, logging, zones of time" {
+    both 'import datetime, fcntl, json, logging, mmap, os, shutil, stat, sys, tempfile, zoneinfo
+logging.basicConfig(stream=sys.stdout, format="%(levelname)s %(message)s"); logging.warning("logged")
+print(json.loads(json.dumps({"a": [1, 2.5, None]})), datetime.datetime(2024, 1, 1, tzinfo=zoneinfo.ZoneInfo("Asia/Tokyo")))
+with tempfile.TemporaryDirectory() as d:
+    os.makedirs(d + "/a/b"); open(d + "/a/f", "w").write("text" * 2000); os.symlink("f", d + "/a/l"); os.link(d + "/a/f", d + "/h")
+    os.chmod(d + "/h", 0o640); shutil.copytree(d + "/a", d + "/c", symlinks=True); shutil.move(d + "/c", d + "/e")
+    print(sorted(os.path.relpath(p, d) + str(sorted(f)) for p, _, f in os.walk(d)), stat.filemode(os.stat(d + "/a/f").st_mode))
+    with open(d + "/h", "r+b") as f:
+        fcntl.flock(f, fcntl.LOCK_EX); fcntl.lockf(f, fcntl.LOCK_EX); os.fsync(f.fileno()); os.ftruncate(f.fileno(), 4096)
+        with mmap.mmap(f.fileno(), 0) as m: m[:4] = b"TEXT"; m.flush()
+    print(open(d + "/a/f").read(8), os.stat(d + "/h").st_nlink, os.readlink(d + "/e/l"))'
+}
