@@ -5,7 +5,7 @@
 # Last line: N passed, N failed[, N skipped]. `make test` calls it; alone: tests/run.sh [SUITE...]
 # THAW_TEST_MACHINE: the machine to test; else thaw's own choice. THAW_TEST_LOG: a file to add each suite's TAP to.
 # THAW_TEST_JOBS: so many end-to-end suites at a time (1). THAW_TEST_ROOT: those that root runs as well (all).
-# THAW_TEST_PART: a part of them, 2~2 say for every second.
+# THAW_TEST_PART: a part of them, 2~2 say for every second. THAW_TEST_LIMIT: so many seconds each of them may take (600).
 set -u
 cd "$(dirname "$0")/.."
 BUILD=${BUILD:-build}
@@ -38,6 +38,7 @@ if [ -n "${THAW_TEST_MACHINE:-}" ]; then
 fi
 # Time runs THAW_TEST_SLOW times slower here than on a usual host: every limit on it is raised.
 slow=${THAW_TEST_SLOW:-1}
+suite_limit=${THAW_TEST_LIMIT:-600}
 
 # suite NAME COMMAND...: the command prints TAP. What came of it is added to files: suites may run side by side.
 : >"$work/results"
@@ -131,19 +132,19 @@ fi
 e2e() { # NAME: one file of tests, as root if that is us and it is wanted, and as an ordinary user
     f=$work/tests/e2e/$1.bats
     case " ${THAW_TEST_ROOT-$1} " in
-    *" $1 "*) [ "$(id -u)" -ne 0 ] || suite "$1 (root)" timeout $((600 * slow)) bats --tap --timing "$f" ;;
+    *" $1 "*) [ "$(id -u)" -ne 0 ] || suite "$1 (root)" timeout "$suite_limit" bats --tap --timing "$f" ;;
     esac
-    suite "$1 (user)" as_user timeout $((600 * slow)) bats --tap --timing "$f"
+    suite "$1 (user)" as_user timeout "$suite_limit" bats --tap --timing "$f"
 }
 # A hostile ring 0, and restores in a row: where the machine is kvm, in the emulated VM as a rule. The restores are
 # alone: they look at what memory of the host's is left.
 if wanted kvm && [ "${THAW_TEST_MACHINE:-}" = kvm ] && [ "${THAW_TEST_PART:-1~1}" != 2~2 ]; then
-    suite "500 restores" as_user env THAW_TEST_RESTORES=500 timeout $((600 * slow)) python3 "$work/tests/fault/restores.py"
+    suite "500 restores" as_user env THAW_TEST_RESTORES=500 timeout "$suite_limit" python3 "$work/tests/fault/restores.py"
 fi
 ring0() {
     wanted kvm && [ "${THAW_TEST_MACHINE:-}" = kvm ] || return 0
-    [ "$(id -u)" -ne 0 ] || echo 'suite "hostile kernel (root)" timeout $((600 * slow)) python3 "$work/tests/fault/hostile.py"'
-    echo 'suite "hostile kernel (user)" as_user timeout $((600 * slow)) python3 "$work/tests/fault/hostile.py"'
+    [ "$(id -u)" -ne 0 ] || echo 'suite "hostile kernel (root)" timeout "$suite_limit" python3 "$work/tests/fault/hostile.py"'
+    echo 'suite "hostile kernel (user)" as_user timeout "$suite_limit" python3 "$work/tests/fault/hostile.py"'
 }
 # The longest first.
 e2e_all() { ! wanted e2e || ls -S "$work"/tests/e2e | sed -n 's/^\(.*\)\.bats$/e2e \1/p'; }
@@ -208,16 +209,21 @@ nested() {
     # the suites; all run as root on the host.
     for part in $parts; do
         BUILD=$BUILD "$work/tests/nested/vm.sh" --tree "$tree" --timeout "$limit" --env "THAW_TEST_MACHINE=$machine" \
-            --env THAW_TEST_SLOW=8 --env THAW_KVM_PROBE_MS=20000 --env "THAW_TEST_PART=$part" \
+            --env THAW_TEST_SLOW=8 --env THAW_TEST_LIMIT=1200 --env THAW_KVM_PROBE_MS=20000 --env "THAW_TEST_PART=$part" \
             --env "THAW_TEST_ROOT=commands machine" -- \
             sh tests/run.sh ${THAW_NESTED_SUITES:-e2e kvm} 2>&1 | tee "$work/nested.$part" | sed -u 's/^/   /' &
     done
     wait
     ok=0 bad=0 skip=0
     for part in $parts; do
-        # Without its closing line the run broke off.
+        # Without its closing line the run broke off: what vm.sh says of it is said again at the end.
         set -- $(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)*$/\1 \2 \4/p' "$work/nested.$part" | tail -n 1)
-        [ $# -gt 1 ] || set -- 0 1
+        if [ $# -lt 2 ]; then
+            set -- 0 1
+            failures="$failures
+not ok nested: part $part broke off in $(sed -n 's/^== //p' "$work/nested.$part" | tail -n 1)
+$(sed -n '/^vm.sh: /,$p' "$work/nested.$part" | cut -c 1-400 | tail -n 100)"
+        fi
         ok=$((ok + $1)) bad=$((bad + $2)) skip=$((skip + ${3:-0}))
     done
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + skip))

@@ -15,8 +15,10 @@
 #   --prepare        only fetch and make what a boot needs
 #
 # The command's output and errors come out as they are, its exit status is that of vm.sh. 124: the time is over;
-# 125: the VM could not be made or broke, the end of its console is on standard error. Everything that is kept lies in
-# $BUILD/nested; NESTED_KERNEL names another linux-image package, or its .deb.
+# 125: the VM could not be made or broke, the end of its console is on standard error; 123: the VM stands still: for
+# $NESTED_STILL seconds (120) none of its processes has run, though QEMU has. With 123 and 124 standard error says what
+# the VM's processor and its processes were at. Everything that is kept lies in $BUILD/nested; NESTED_KERNEL names
+# another linux-image package, or its .deb.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -232,12 +234,13 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 console=${console:-$work/console}
+still=${NESTED_STILL:-120}
 : >"$console"
 
 # The job rides behind the initrd.
 mkdir "$work/job"
 {
-    printf 'job_user=%d\njob_tree=%d\n' $user "$([ -n "$tree" ] && echo 1 || echo 0)"
+    printf 'job_user=%d\njob_tree=%d\njob_timeout=%d\n' $user "$([ -n "$tree" ] && echo 1 || echo 0)" "$timeout"
     printf 'job_env=(%s)\n' "$(quote ${env[@]+"${env[@]}"})"
     printf 'job_command=(%s)\n' "$(quote "$@")"
 } >"$work/job/job"
@@ -254,29 +257,70 @@ fi
 # Pipes, as QEMU wants them write-only, and would truncate files.
 exec 3> >(exec cat) && cats=$!
 exec 4> >(exec cat >&2) && cats+=" $!"
-port() { # NAME DESCRIPTOR...
+port() { # NAME DESCRIPTOR
     printf '%s\n' -chardev "file,id=$1,path=/dev/fdset/$2,append=on" -device "virtserialport,chardev=$1,name=thaw.$1"
 }
 : >"$work/status"
 exec 5>"$work/status"
-mapfile -t ports < <(port out 1; port err 2; port status 3)
+# What the VM says every few seconds as long as its processes run.
+: >"$work/alive"
+exec 7>"$work/alive"
+mapfile -t ports < <(port out 1; port err 2; port status 3; port alive 4)
 
 qemu-system-x86_64 -M q35 -accel tcg -cpu EPYC,+svm -m "$memory" -smp "$cpus" -nodefaults -display none -no-reboot \
-    -add-fd fd=3,set=1 -add-fd fd=4,set=2 -add-fd fd=5,set=3 \
+    -add-fd fd=3,set=1 -add-fd fd=4,set=2 -add-fd fd=5,set=3 -add-fd fd=7,set=4 \
+    -chardev "socket,id=monitor,path=$work/monitor,server=on,wait=off" -mon chardev=monitor,mode=control \
     -chardev "file,id=console,path=$console" -serial chardev:console \
     -device virtio-serial-pci "${ports[@]}" -device virtio-rng-pci "${disks[@]}" \
     -kernel "$kernel/vmlinux" -initrd "$work/initrd" \
     -append "console=ttyS0 reboot=t panic=-1 quiet tsc=reliable random.trust_cpu=on mitigations=off" \
     </dev/null >"$work/qemu" 2>&1 &
 qemu=$!
-exec 3>&- 4>&- 5>&-
-(
-    sleep "$timeout" &
-    trap 'kill $!; exit' TERM
-    wait $!
-    touch "$work/late"
-    kill -KILL $qemu
-) 2>/dev/null &
+exec 3>&- 4>&- 5>&- 7>&-
+
+# What the processors are at, by QEMU's monitor (QMP).
+processors_show() {
+    python3 - "$work/monitor" <<'END'
+import json, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.settimeout(10)
+s.connect(sys.argv[1])
+f = s.makefile("rw")
+f.readline()
+def ask(command, **arguments):
+    f.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
+    f.flush()
+    while "return" not in (answer := json.loads(f.readline())):
+        if "error" in answer:
+            return answer["error"]["desc"]
+    return answer["return"]
+ask("qmp_capabilities")
+for _ in range(3):
+    seen = ask("human-monitor-command", **{"command-line": "info registers -a"})
+    print(*(line.strip() for line in seen.splitlines() if line.startswith(("CPU", "RIP", "CR0"))), sep="\n")
+END
+}
+
+# Ends QEMU when the time is over, or the VM stands still.
+watch() {
+    local now start said
+    start=$(date +%s)
+    while sleep 5; do
+        now=$(date +%s)
+        said=$(stat -c %Y "$work/alive")
+        if [ $((now - start)) -ge "$timeout" ]; then
+            echo "was stopped after $timeout s" >"$work/late"
+        elif [ $((now - said)) -ge "$still" ]; then
+            echo "stands still: it was stopped after $((now - start)) s" >"$work/still"
+        else
+            continue
+        fi
+        { processors_show; tail -n 100 "$work/alive"; } >"$work/seen" 2>&1
+        kill -KILL $qemu
+        return
+    done
+}
+watch 2>/dev/null &
 watch=$!
 wait "$qemu" 2>/dev/null && broke= || broke="QEMU ended with status $?"
 qemu=
@@ -285,11 +329,13 @@ watch=''
 # shellcheck disable=SC2086
 wait $cats 2>/dev/null || true
 
-if [ -e "$work/late" ]; then
-    printf 'vm.sh: the VM was stopped after %d s\n' "$timeout" >&2
+for why in late still; do
+    [ -e "$work/$why" ] || continue
+    printf 'vm.sh: the VM %s\n' "$(cat "$work/$why")" >&2
     tail -n 5 "$console" >&2
-    exit 124
-fi
+    cat "$work/seen" >&2
+    [ $why = late ] && exit 124 || exit 123
+done
 status=$(cat "$work/status")
 case $status in
 '' | *[!0-9]*)
