@@ -30,8 +30,8 @@
 #define PIECE (4u << 20)
 /* A gap of zero pages shorter than this stays in the file (as a hole): one mapping is cheaper than two. */
 #define ZERO_GAP 16u
-/* Pages written by the training run with fewer others between them are brought in by one call. */
-#define HOT_GAP 1u
+/* Pages of the training run with no more others between them become one hint. Each page written to is a copy. */
+#define HOT_GAP 0u
 #define HOT_READ_GAP 4u
 #define TRAINING_SECONDS 20
 /* A huge page is worth its copy from so many pages written on, if they would cost more (page_cost.h). Each is memory of

@@ -4,8 +4,9 @@
 
 #include "proc/elf.h"
 
-/* Most programs read clocks a few times only: until then it costs more to touch the vDSO than to call the host. */
-#define READINGS_MIN 64
+/* A program that reads no more clocks than this does not pay for touching the vDSO; a call of the host by a signal costs about
+ * as much as one of the pages. */
+#define READINGS_MIN 4
 
 static u32 readings;
 
