@@ -13,7 +13,7 @@ PYTHON_DIR := python
 include python/common.mk
 PYTHON_OBJ := $(patsubst %,$(BUILD)/python/%.o,launcher builtin_contextvars builtin_json $(START_OBJECTS))
 PYTHON_CFLAGS := -std=gnu17 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-pic -fno-pie \
-	-fno-asynchronous-unwind-tables -Iinclude -isystem $(PYTHON_INCLUDE) -MMD -MP
+	-fno-asynchronous-unwind-tables -DTHAW_STATIC -Iinclude -isystem $(PYTHON_INCLUDE) -MMD -MP
 
 .PHONY: launcher image
 
@@ -45,7 +45,7 @@ $(BUILD)/python/python: $(PYTHON_OBJ) python/hot.lds
 
 AGENT := $(BUILD)/python-agent
 AGENT_OBJ := $(patsubst %,$(AGENT)/obj/%.o,agent $(START_OBJECTS))
-AGENT_CFLAGS := $(filter-out -fno-pic -fno-pie,$(PYTHON_CFLAGS)) -fPIC -fvisibility=hidden
+AGENT_CFLAGS := $(filter-out -fno-pic -fno-pie -DTHAW_STATIC,$(PYTHON_CFLAGS)) -fPIC -fvisibility=hidden
 
 .PHONY: agent
 agent: $(AGENT)/_thaw.cpython-311-x86_64-linux-gnu.so $(AGENT)/python $(AGENT)/snapshot_restore_py

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <nss.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -198,11 +199,27 @@ static void start_run_snapshot(void)
         ending_run(program_run(&program));
 }
 
+/*
+ * A static program cannot load the modules that nsswitch.conf(5) names: glibc crashes in them. What glibc itself has does:
+ * files, and DNS for hosts.
+ */
+static void start_look_up_in_files(void)
+{
+#ifdef THAW_STATIC
+    static const char *const databases[] = {"passwd",    "group",    "shadow", "gshadow", "services",
+                                            "protocols", "networks", "ethers", "rpc",     "netgroup"};
+    for (size_t i = 0; i < sizeof databases / sizeof databases[0]; i++)
+        __nss_configure_lookup(databases[i], "files");
+    __nss_configure_lookup("hosts", "files dns");
+#endif
+}
+
 /* ---- the steps ---- */
 
 Py_ssize_t thaw_start_begin(Py_ssize_t argc, char *const *argv)
 {
     const char *ask = getenv("THAW_SNAPSHOT");
+    start_look_up_in_files();
     start.argc = (int)argc;
     start.argv = (char **)argv;
     start.snapshot = ask != NULL && strcmp(ask, "1") == 0;

@@ -124,6 +124,17 @@ works() {
     is "['-c', 'a', 'b']"
 }
 
+@test "users, groups, services and hosts are looked up without the modules that nsswitch.conf may name" {
+    run "$CPYTHON/python" -c '
+import grp, pwd, socket
+for look_up in pwd.getpwnam, grp.getgrnam:
+    try: look_up("nobody-of-this-name")
+    except KeyError: pass
+    else: raise SystemExit(1)
+print(pwd.getpwuid(0).pw_name, grp.getgrgid(0).gr_name, socket.getservbyname("http"), socket.gethostbyname("localhost"))'
+    is "root root 80 127.0.0.1"
+}
+
 @test "the C modules are linked in" {
     run "$CPYTHON/obj/python" -I -W ignore -c '
 import sys
