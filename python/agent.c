@@ -103,7 +103,7 @@ static PyObject *agent_run(PyObject *self, PyObject *unused)
         agent_fail("cannot prepare a snapshot");
     if (thaw_start_prepare())
         thaw_start_check(thaw_snapshot());
-    thaw_start_run(NULL);
+    thaw_start_run();
 
     /* A prompt: this interpreter's configuration says that it runs our code, so another one has to give it. */
     char *python[] = {"python3", NULL};

@@ -11,11 +11,12 @@ launcher=/usr/lib/thaw/python
 pad=$root/usr/lib/thaw/align
 huge=2097152
 
-# Fixed times and UUID: the same root gives the same image. No inline data, so that every file's pages can be mapped; no
+# Fixed times and UUID: the same root gives the same image. A time that zip archives can hold: after 1980. No inline data, so that every file's pages can be mapped; no
 # extended attributes.
+time=315619200
 make_image() {
-	touch -h -d @0 "$root/usr/lib/thaw"
-	mkfs.erofs -T0 -U 7468617f-0000-4000-8000-707974686f6e --all-root -Enoinline_data -x-1 --quiet "$image" "$root"
+	touch -h -d "@$time" "$root/usr/lib/thaw"
+	mkfs.erofs -T"$time" -U 7468617f-0000-4000-8000-707974686f6e --all-root -Enoinline_data -x-1 --quiet "$image" "$root"
 }
 
 # Where the launcher lies within a huge page.

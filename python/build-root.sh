@@ -5,7 +5,8 @@
 # ROOT is made anew, with PROGRAM as its Python. The standard library is STDLIB's, by default that of this host's
 # libpython3.11-stdlib, compiled by PYTHON, which must be of the same version; the time zones are this host's tzdata.
 # With MINIMAL=1 the root holds the program, encodings/, and what start-up imports, no more. COMPILE=checked has imports
-# compare each compiled file with its source, as Python does by default. TESTS=1 keeps the library's own tests.
+# compare each compiled file with its source, as Python does by default. TESTS=1 keeps the library's own tests, and gives
+# them the shell and the tools that some run (busybox).
 set -eu
 
 if [ $# -ne 2 ]; then
@@ -41,6 +42,12 @@ chmod 0700 "$new/root"
 ln -s usr/lib "$new/lib"
 ln -s usr/bin "$new/bin"
 
+if [ "${TESTS:-}" = 1 ]; then
+	install -m 0755 "$(command -v busybox)" "$new/usr/bin/busybox"
+	for name in $("$new/usr/bin/busybox" --list); do
+		[ "$name" = busybox ] || ln -s busybox "$new/usr/bin/$name"
+	done
+fi
 install -m 0755 "$launcher" "$new/usr/lib/thaw/python"
 for name in python3 "python$version"; do
 	ln -s ../lib/thaw/python "$new/usr/bin/$name"
@@ -134,6 +141,6 @@ ID_LIKE=debian
 VERSION_ID="12"
 EOF
 
-find "$new" -exec touch -h -d @0 {} +
+find "$new" -exec touch -h -d @315619200 {} + # as build-image.sh
 rm -rf "$root"
 mv "$new" "$root"

@@ -30,7 +30,7 @@ int main(int argc, char **argv)
     launcher_check(Py_InitializeFromConfig(&config));
     if (thaw_start_prepare())
         thaw_start_check(thaw_snapshot());
-    thaw_start_run(&config);
+    thaw_start_run();
     PyConfig_Clear(&config);
     return Py_RunMain();
 }

@@ -31,11 +31,12 @@ extern char **environ;
 static struct {
     int argc;
     char **argv;
-    char **env;    /* the whole environment, where Python sees a part of it */
-    char *script;  /* the script's absolute path, or NULL */
-    bool snapshot; /* THAW_SNAPSHOT=1 */
-    bool in_thaw;  /* this is a sandbox of Thaw */
-    int device;    /* /dev/thaw open, or -1 */
+    char **env;     /* the whole environment, where Python sees a part of it */
+    char *script;   /* the script's absolute path, or NULL */
+    PyConfig words; /* without a snapshot: what argv and environment say */
+    bool snapshot;  /* THAW_SNAPSHOT=1 */
+    bool in_thaw;   /* this is a sandbox of Thaw */
+    int device;     /* /dev/thaw open, or -1 */
 } start = {.device = -1};
 
 /* An exception where none can be handled: the start fails. */
@@ -77,20 +78,31 @@ static bool start_program(struct program *p, const PyConfig *config)
     return true;
 }
 
-/* The file's absolute path: where the start puts the working directory, argv's need not lead to it. */
+/*
+ * The words are read into a configuration of their own: one that is read twice loses -X warn_default_encoding. The file's
+ * name becomes absolute: where the start puts the working directory, argv's need not lead to it.
+ */
 static PyStatus start_configure_plain(PyConfig *config)
 {
-    PyStatus status = PyConfig_Read(config);
-    if (!PyStatus_Exception(status) && start.script != NULL && config->run_filename != NULL)
-        status = PyConfig_SetBytesString(config, &config->run_filename, start.script);
+    PyConfig_InitPythonConfig(&start.words);
+    PyStatus status = PyConfig_SetBytesArgv(&start.words, start.argc, start.argv);
+    if (!PyStatus_Exception(status))
+        status = PyConfig_Read(&start.words);
+    if (!PyStatus_Exception(status) && start.script != NULL && start.words.run_filename != NULL) {
+        status = PyConfig_SetBytesString(&start.words, &start.words.run_filename, start.script);
+        if (!PyStatus_Exception(status))
+            status = PyConfig_SetString(config, &config->run_filename, start.words.run_filename);
+    }
     return status;
 }
 
 /* The same as Py_RunMain(), but with an ending that costs less. */
-static void start_run_plain(const PyConfig *config)
+static void start_run_plain(void)
 {
     struct program program;
-    if (!start_program(&program, config))
+    bool ours = start_program(&program, &start.words);
+    PyConfig_Clear(&start.words);
+    if (!ours)
         return;
     program.name = start.argv[0];
     PyObject *stash = PyDict_New();
@@ -270,10 +282,10 @@ void thaw_start_check(int result)
         start_fail("what the warm code left running or open cannot be saved");
 }
 
-void thaw_start_run(const PyConfig *config)
+void thaw_start_run(void)
 {
     if (start.snapshot)
         start_run_snapshot();
     else if (start.in_thaw)
-        start_run_plain(config);
+        start_run_plain();
 }

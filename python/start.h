@@ -9,7 +9,7 @@
  *      Py_InitializeFromConfig(&config);
  *      if (thaw_start_prepare())
  *          thaw_start_check(thaw_snapshot());
- *      thaw_start_run(config);
+ *      thaw_start_run();
  *      return Py_RunMain();
  *
  * With THAW_SNAPSHOT=1 in the environment the interpreter starts in a way that depends on no program,
@@ -51,10 +51,10 @@ int thaw_start_prepare(void);
 void thaw_start_check(int result);
 
 /*
- * Last. config is the interpreter's. Applies the request, runs the program and leaves the process.
- * Returns when that is Py_RunMain()'s to do: outside of Thaw, and for prompts. Ends the process, with
- * a line on stderr, when the request cannot be applied.
+ * Last. Applies the request, runs the program and leaves the process. Returns when that is Py_RunMain()'s
+ * to do: outside of Thaw, and for prompts. Ends the process, with a line on stderr, when the request cannot
+ * be applied.
  */
-void thaw_start_run(const PyConfig *config);
+void thaw_start_run(void);
 
 #endif

@@ -159,6 +159,13 @@ sys.setrecursionlimit(20000); print(f(15000))'
     LC_ALL=C.UTF-8 TZ=UTC same -c 'import time,sys,locale; print(time.tzname, sys.getfilesystemencoding(), sys.stdout.encoding, locale.getpreferredencoding().lower(), "é☃")'
 }
 
+@test "a child interpreter takes its options; the library can be put into an archive" {
+    same -c 'import io, json, subprocess, sys, zipfile
+for words in ["-X", "warn_default_encoding", "-c", "open(\"/etc/passwd\").close()"], ["-O", "-c", "print(__debug__)"], ["-Q"]:
+    r = subprocess.run([sys.executable, *words], capture_output=True); print(r.returncode, r.stdout, r.stderr.split(b"\n")[0])
+with zipfile.ZipFile(io.BytesIO(), "w") as z: z.write(json.__file__, "json.py"); print(z.namelist())'
+}
+
 @test "subprocess and os: output, input, statuses, signals, time limits, spawn, what a child shares" {
     cat >processes.py <<'EOF'
 import os, signal, subprocess, sys, time
