@@ -193,6 +193,11 @@ if wanted fuzz; then
     # Each for a short while; `make fuzz` has the time.
     suite "fuzz" env BUILD="$BUILD" THAW="$work/bin/thaw" timeout 1200 bash "$work/tests/fuzz/run.sh" "${FUZZ_TIME:-10}"
 fi
+nested_part() { # PART: in an emulated VM
+    BUILD=$BUILD "$work/tests/nested/vm.sh" --tree "$tree" --timeout "$limit" --env "THAW_TEST_MACHINE=$machine" \
+        --env THAW_TEST_SLOW=8 --env THAW_TEST_LIMIT=1200 --env THAW_KVM_PROBE_MS=20000 --env "THAW_TEST_PART=$1" \
+        --env "THAW_TEST_ROOT=commands machine" -- sh tests/run.sh ${THAW_NESTED_SUITES:-e2e kvm}
+}
 # The end-to-end suite on the kvm machine, in VMs whose KVM works (tests/nested): one boot for all tests that a host
 # processor gets, up to two. A VM with two processors would do, but QEMU's emulation of SVM then comes to a standstill.
 nested() {
@@ -208,10 +213,9 @@ nested() {
     # Emulated, everything takes up to 13 times as long. What root's start does otherwise than a user's is in a few of
     # the suites; all run as root on the host.
     for part in $parts; do
-        BUILD=$BUILD "$work/tests/nested/vm.sh" --tree "$tree" --timeout "$limit" --env "THAW_TEST_MACHINE=$machine" \
-            --env THAW_TEST_SLOW=8 --env THAW_TEST_LIMIT=1200 --env THAW_KVM_PROBE_MS=20000 --env "THAW_TEST_PART=$part" \
-            --env "THAW_TEST_ROOT=commands machine" -- \
-            sh tests/run.sh ${THAW_NESTED_SUITES:-e2e kvm} 2>&1 | tee "$work/nested.$part" | sed -u 's/^/   /' &
+        # A VM of which no process runs any more, though QEMU does, says nothing about what is tested: once more.
+        { nested_part "$part" || { [ $? -eq 123 ] && nested_part "$part"; }; } 2>&1 |
+            tee "$work/nested.$part" | sed -u 's/^/   /' &
     done
     wait
     ok=0 bad=0 skip=0
