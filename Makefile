@@ -5,7 +5,7 @@
 #   make hello      everything on a fresh machine, then a real program, cold and restored
 #   make test       unit and end-to-end tests (SAN=1: with address and undefined-behaviour sanitizers)
 #   make bench      the times, side by side        make soak conformance   the long runs      make fuzz   hours of it
-#   make conformance  CPython's own tests, in sandboxes and natively; CONFORMANCE='--only test_os' for some
+#   make conformance  CPython's own tests and busybox's, in sandboxes and natively; CONFORMANCE='--only test_os' for some
 #   make lint       clang-format, clang-tidy, cppcheck
 #   make install    PREFIX=/usr/local DESTDIR=
 
@@ -262,6 +262,7 @@ soak: deps
 conformance: deps
 	@$(MAKE) --no-print-directory all
 	@/usr/bin/python3 tests/conformance/run.py $(CONFORMANCE) $(BUILD)/thaw
+	@$(if $(CONFORMANCE),,sh tests/conformance/busybox.sh $(BUILD)/thaw)
 
 bench: deps
 	@$(MAKE) --no-print-directory all

@@ -134,6 +134,9 @@ EOF
     is 5
     run thaw exec --root root -- s 6
     is "script 6"
+    printf '#!/bin/sh\nread name </proc/$$/comm; echo $name\n' >root/bin/s
+    run thaw exec --root root -- s
+    is s
 }
 
 @test "the root cannot be left by .. or by a link" {

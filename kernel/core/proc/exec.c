@@ -311,7 +311,9 @@ static bool parse_script(char *line, char **interp, char **arg)
     return **interp != 0;
 }
 
-static int exec_elf(struct file *f, const char *path, char *const argv[], char *const envp[], struct pt_regs *regs)
+/* name: what was executed, path itself or a script whose interpreter path is. */
+static int exec_elf(struct file *f, const char *path, const char *name, char *const argv[], char *const envp[],
+                    struct pt_regs *regs)
 {
     struct process *p = current->process;
     struct elf *interp = NULL, *prog = elf_open(f);
@@ -389,13 +391,13 @@ static int exec_elf(struct file *f, const char *path, char *const argv[], char *
     }
     err = err ? err : vdso_map(mm);
     if (!err)
-        err = stack_setup(mm, prog, interp ? interp->bias : 0, path, argv, envp, &sp);
+        err = stack_setup(mm, prog, interp ? interp->bias : 0, name, argv, envp, &sp);
     if (err) {
         process_exit_group(9);
         err = 0;
         goto out;
     }
-    task_exec_commit(path);
+    task_exec_commit(name);
     memset(regs, 0, sizeof(*regs));
     regs->rip = interp ? interp->bias + interp->eh.entry : prog->bias + prog->eh.entry;
     regs->rsp = sp;
@@ -412,7 +414,8 @@ out:
     return err;
 }
 
-static int exec_at_depth(const char *path, char *const argv[], char *const envp[], struct pt_regs *regs, int depth)
+static int exec_at_depth(const char *path, const char *name, char *const argv[], char *const envp[],
+                         struct pt_regs *regs, int depth)
 {
     struct file *f = file_open(path, O_EXEC, 0);
     char *line;
@@ -435,7 +438,7 @@ static int exec_at_depth(const char *path, char *const argv[], char *const envp[
             file_put(f);
             return (int)n;
         }
-        return exec_elf(f, path, argv, envp, regs);
+        return exec_elf(f, path, name, argv, envp, regs);
     }
     file_put(f);
     err = -ELOOP;
@@ -450,7 +453,7 @@ static int exec_at_depth(const char *path, char *const argv[], char *const envp[
             nargv[k++] = (char *)path;
             for (u32 i = 1; i < argc; i++)
                 nargv[k++] = argv[i];
-            err = exec_at_depth(interp, nargv, envp, regs, depth + 1);
+            err = exec_at_depth(interp, name, nargv, envp, regs, depth + 1);
             kfree(nargv);
         }
     }
@@ -460,7 +463,7 @@ static int exec_at_depth(const char *path, char *const argv[], char *const envp[
 
 int exec_program(const char *path, char *const argv[], char *const envp[], struct pt_regs *regs)
 {
-    return exec_at_depth(path, argv, envp, regs, 0);
+    return exec_at_depth(path, path, argv, envp, regs, 0);
 }
 
 /* ---- execve(2) ---- */
