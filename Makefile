@@ -288,7 +288,7 @@ install: all
 	install -D -m 0644 $(BUILD)/python-agent/snapshot_restore_py/__init__.py \
 		$(DESTDIR)$(PREFIX)/lib/thaw/python-agent/snapshot_restore_py/__init__.py
 	for f in $(wildcard $(BUILD)/images/python-static.erofs $(BUILD)/images/python-static.json); do \
-		install -D -m 0644 $$f $(DESTDIR)$(PREFIX)/lib/thaw/images/$${f##*/} || exit 1; done
+		$(call install_large,$$f,0644,$(DESTDIR)$(PREFIX)/lib/thaw/images/$${f##*/}) || exit 1; done
 	install -D -m 0644 $(BUILD)/libthaw.a $(DESTDIR)$(PREFIX)/lib/libthaw.a
 	install -D -m 0644 include/thaw.h $(DESTDIR)$(PREFIX)/include/thaw.h
 	install -D -m 0644 docs/thaw.1 $(DESTDIR)$(PREFIX)/share/man/man1/thaw.1

@@ -53,9 +53,9 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.build = (ROOT / options.build).resolve()
-        self.thaw = str(self.build / "thaw")
-        self.spawn = str(self.build / "bench" / "spawn")
         self.scratch = self.build / "bench"
+        self.thaw = str(self.scratch / "installed" / "bin" / "thaw")
+        self.spawn = str(self.scratch / "spawn")
         self.cache = self.scratch / "cache"
         self.environ = {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

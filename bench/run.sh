@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# `make bench`: builds the timing driver, runs bench.py with the system's own Python. BENCH holds options for it:
+# `make bench`: builds the timing driver, installs what is to be timed as `make install` does, and runs bench.py with the
+# system's own Python. BENCH holds options for it:
 #   make bench BENCH='--quick --only hello'
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,5 +11,7 @@ if [ ! "$spawn" -nt bench/spawn.c ]; then
 	mkdir -p "$BUILD/bench"
 	gcc -std=gnu17 -O2 -Wall -Wextra -Werror -o "$spawn" bench/spawn.c
 fi
+rm -rf "$BUILD/bench/installed"
+make --no-print-directory -s install DESTDIR= PREFIX="$(cd "$BUILD" && pwd)/bench/installed"
 # shellcheck disable=SC2086
 exec /usr/bin/python3 -I bench/bench.py --build "$BUILD" ${BENCH:-} "$@"
