@@ -327,7 +327,7 @@ watch() {
         return
     done
 }
-watch 2>/dev/null &
+watch >/dev/null 2>&1 & # its sleep is not to hold our output open
 watch=$!
 wait "$qemu" 2>/dev/null && broke= || broke="QEMU ended with status $?"
 qemu=
