@@ -3,6 +3,7 @@
 #include "image.h"
 
 #include "json.h"
+#include "page_cache.h"
 #include "tool.h"
 
 #define XXH_INLINE_ALL
@@ -11,41 +12,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
-
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
 
 #define EROFS_MAGIC_OFFSET 1024
 #define EROFS_MAGIC 0xe0f5e1e2u
 #define EROFS_MIN_SIZE 4096
 #define SIDECAR_MAX (256u << 10)
 #define CONFIG_STRING_MAX 4096 /* as the reader of sidecars has it */
-
-/*
- * Has the page cache hold the file in huge pages, if its file system can: a sandbox then maps a program's text with an
- * entry for each 2 MiB. Pages that are mapped by somebody stay as they are. Only a matter of speed, so without errors.
- */
-static void image_cache_huge(int fd, uint64_t size)
-{
-    const uint64_t huge = 2u << 20;
-
-    if (fdatasync(fd) || posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED))
-        return;
-    char *room = mmap(NULL, size + huge, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (room == MAP_FAILED)
-        return;
-    char *at = (char *)(((uintptr_t)room + huge - 1) & ~(uintptr_t)(huge - 1));
-    if (mmap(at, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, fd, 0) != MAP_FAILED &&
-        !madvise(at, size, MADV_HUGEPAGE))
-        madvise(at, size, MADV_POPULATE_READ);
-    munmap(room, size + huge);
-}
 
 int image_checksum(int fd, uint64_t size, uint8_t checksum[16])
 {
@@ -60,7 +36,8 @@ int image_checksum(int fd, uint64_t size, uint8_t checksum[16])
         errno = ENOMEM;
         goto out;
     }
-    image_cache_huge(fd, size);
+    if (!fdatasync(fd)) /* a sandbox then maps a program's text with an entry for each 2 MiB */
+        page_cache_huge(fd, 0, size);
     XXH3_128bits_reset(state);
     while (off < size) {
         ssize_t n = pread(fd, buf, size - off < chunk ? (size_t)(size - off) : chunk, (off_t)off);

@@ -6,6 +6,7 @@
 #include "choice.h"
 #include "kvm_cpuid.h"
 #include "machine.h"
+#include "page_cache.h"
 #include "request.h"
 
 #include <errno.h>
@@ -547,6 +548,8 @@ static int sandbox_start(struct thaw_store *store, const struct thaw_start *star
         if (start_auto(s, start, err) < 0)
             goto bad;
     }
+    if (s->config.restore)
+        page_cache_prepare(s->config.restore, s->config.image_fd);
     s->config.snapshot_to = s->snapshot_to;
     s->config.key = &s->key;
     if (stdio_prepare(s, start, far, err) < 0 || shares_prepare(s, start, mounts, &mount_count, err) < 0 ||

@@ -145,6 +145,7 @@ static int machine_start_spawned(struct sandbox *sb, const struct sandbox_config
     size_t used;
 
     sb->boot = sp->boot;
+    sb->boot_kept = true; /* the command is about to end then, and all its memory at once costs less */
     sb->control = sp->control;
     sb->pidfd = sp->pidfd;
     sb->proc = -1;
@@ -255,7 +256,7 @@ void machine_stop(struct sandbox *sb, int *wstatus)
     if (sb->control >= 0)
         close(sb->control);
     sb->pidfd = sb->control = -1;
-    if (sb->boot)
+    if (sb->boot && !sb->boot_kept)
         munmap(sb->boot, THAW_BOOT_AREA);
     sb->boot = NULL;
 }

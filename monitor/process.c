@@ -67,8 +67,8 @@ void process_kernel_ready(void)
 {
     const struct kernel_image *k = (const struct kernel_image *)THAW_KERNEL_ADDR;
 
-    /* Should it have to be read from the file, then as one huge page. */
-    raw_syscall(SYS_madvise, k->start, THAW_HUGE_SIZE, MADV_HUGEPAGE);
+    /* Should it have to be read from the file, then as one huge page; before the first look at it. */
+    raw_syscall(SYS_madvise, THAW_KERNEL_ADDR, THAW_HUGE_SIZE, MADV_HUGEPAGE);
     for (uint64_t at = k->start; at < k->end; at += PAGE_READ_BLOCK)
         raw_syscall(SYS_madvise, at, THAW_PAGE_SIZE, MADV_POPULATE_READ);
 }

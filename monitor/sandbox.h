@@ -53,6 +53,7 @@ struct sandbox {
     int pidfd;              /* becomes readable when the sandbox process has ended */
     int control;            /* SOCK_SEQPACKET to the kernel */
     struct thaw_boot *boot; /* shared with the sandbox: everything in it is untrusted */
+    bool boot_kept;         /* stays mapped */
     uint32_t region_off;    /* what boot->region_off was set to */
     uint64_t kvm_off;       /* likewise */
     uint64_t
@@ -125,6 +126,7 @@ struct snapshot_key {
 };
 struct snapshot {
     int fd;
+    bool cold; /* its beginning was not in the page cache */
     uint64_t size;
     struct snapshot_key key;
     uint64_t resume;

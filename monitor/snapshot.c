@@ -4,6 +4,7 @@
 #include "snapshot.h"
 
 #include "machine.h"
+#include "page_cache.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -262,10 +263,14 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
         thaw_error_set(err, 125, ENOMEM, "no memory to open snapshot %s", path);
         goto bad;
     }
-    if ((uint64_t)st.st_size < SNAPSHOT_PAGES_OFF || !pread_all(s->fd, buf, FIRST, 0)) {
+    bool read_already = page_cache_read(s->fd, buf, FIRST, 0);
+    s->cold = !read_already && errno == EAGAIN;
+    if ((uint64_t)st.st_size < SNAPSHOT_PAGES_OFF || (!read_already && !pread_all(s->fd, buf, FIRST, 0))) {
         result = damaged(err, path, "it is too short");
         goto bad;
     }
+    if (s->cold) /* this much is there now, in small pages */
+        page_cache_huge(s->fd, 0, FIRST);
     memcpy(&h, buf, sizeof(h));
     if (memcmp(h.magic, SNAPSHOT_MAGIC, 8)) {
         result = damaged(err, path, "it is not a snapshot");
@@ -346,6 +351,8 @@ enum snapshot_result snapshot_open(struct snapshot *s, const char *path, const s
         goto bad;
     }
     if (full || !stamp_valid(path, s->fd, stamped) || memcmp(stamped, h.pages_sum, 16)) {
+        if (s->cold)
+            page_cache_huge(s->fd, 0, h.file_size);
         result = pages_check(s->fd, path, &h, err);
         if (result != SNAPSHOT_OK)
             goto bad;
