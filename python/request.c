@@ -19,7 +19,7 @@ static const char *const own_names[] = {"THAW_SNAPSHOT", "THAW_WARM", "THAW_SCRI
 static union {
     struct thaw_request head;
     char bytes[16 << 10];
-} request_small __attribute__((section(".bss.cold")));
+} request_small;
 static char *request_bytes = request_small.bytes;
 
 int request_open(void)
