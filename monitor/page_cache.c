@@ -57,7 +57,7 @@ struct prepare {
 /* To look has the host begin to read there, a little and in small pages: these have to have come before they can go. */
 static bool is_cold(int fd, uint64_t off)
 {
-    char c;
+    char c = 0;
 
     return !page_cache_read(fd, &c, 1, off) && errno == EAGAIN && pread(fd, &c, 1, (off_t)off) == 1;
 }
