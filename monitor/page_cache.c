@@ -26,8 +26,11 @@
 bool page_cache_read(int fd, void *buf, size_t n, uint64_t off)
 {
     struct iovec v = {buf, n};
+    long got = syscall(SYS_preadv2, fd, &v, 1, off, 0, RWF_NOWAIT);
 
-    return syscall(SYS_preadv2, fd, &v, 1, off, 0, RWF_NOWAIT) == (long)n;
+    if (got >= 0 && got < (long)n)
+        errno = EAGAIN;
+    return got == (long)n;
 }
 
 void page_cache_huge(int fd, uint64_t off, uint64_t len)

@@ -14,7 +14,8 @@
 
 struct snapshot;
 
-/* Reads what is in the page cache, see RWF_NOWAIT in readv(2). False if not all of it is, or if that cannot be told. */
+/* Reads what is in the page cache, see RWF_NOWAIT in readv(2). False with errno: EAGAIN if not all of it is there (or the
+ * file ends before), EOPNOTSUPP if that cannot be told. Where part is missing the host begins to read it. */
 bool page_cache_read(int fd, void *buf, size_t n, uint64_t off);
 /* Has the page cache hold off to off + len, and the rest of the first and last 2 MiB, anew, in huge pages. Pages that are
  * mapped by somebody, just being read, or not yet on the disk, stay as they are. */

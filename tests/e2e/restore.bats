@@ -27,6 +27,19 @@ setup() {
     [ -z "$(leftovers)" ]
 }
 
+@test "a snapshot that is not in the host's page cache is read anew, and stays what it was" {
+    thaw run -c 1
+    for i in 1 2 3 4 5; do
+        /usr/bin/python3 -c 'import os, sys
+os.posix_fadvise(os.open(sys.argv[1], os.O_RDONLY), 0, 0, os.POSIX_FADV_DONTNEED)' "$(snapshots)"
+        run --separate-stderr thaw run --stats s -c 'print(6 * 7)'
+        is 42
+        [ -z "$stderr" ]
+        restored s
+    done
+    thaw snapshot verify "$(snapshots)"
+}
+
 @test "the snapshot is at most 16 MiB" {
     thaw run -c 1
     [ "$(stat -c %s "$(snapshots)")" -le $((16 << 20)) ]

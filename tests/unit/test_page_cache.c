@@ -111,7 +111,9 @@ static void test_read(void **state)
     if (!page_cache_read(fd, buf, 1, 0))
         skip(); /* it cannot be told */
     assert_true(is_there(0) && is_there(SIZE - 1));
+    errno = 0;
     assert_false(page_cache_read(fd, buf, sizeof buf, SIZE - 1)); /* not all of it */
+    assert_int_equal(errno, EAGAIN);
     assert_false(page_cache_read(fd, buf, 1, SIZE));
     assert_false(page_cache_read(-1, buf, 1, 0));
 }
