@@ -35,49 +35,67 @@ static void cache_flush(const char *p, size_t size)
 
 static uint32_t least(uint32_t a, uint64_t ns) { return ns < a ? (uint32_t)ns : a; }
 
+/* Each is given back again, which costs a start at its end. */
 static bool try_huge(struct page_cost *cost, char *page, int fd, uint64_t offset)
 {
-    uint64_t began = now_ns(), touched, ended;
+    uint64_t began = now_ns(), touched, copied;
 
     *(volatile char *)page = 1;
     touched = now_ns();
     ssize_t n = pread(fd, page, SIZE, (off_t)offset);
-    ended = now_ns();
+    copied = now_ns();
     cache_flush(page, THAW_HUGE_SIZE);
+    uint64_t flushed = now_ns();
     madvise(page, THAW_HUGE_SIZE, MADV_DONTNEED);
-    cost->huge = least(cost->huge, touched - began);
-    cost->copy = least(cost->copy, (ended - touched) / PAGES);
+    cost->huge = least(cost->huge, now_ns() - flushed + touched - began);
+    cost->copy = least(cost->copy, (copied - touched) / PAGES);
     return n == SIZE;
 }
 
-static bool try_small(struct page_cost *cost, int fd, uint64_t offset)
+/* Nanoseconds that the file's first pages cost at a place with no page table yet, whoever touches each step-th of them;
+ * UINT32_MAX: no memory. */
+static uint32_t try_small(char *place, int fd, uint64_t offset, size_t size, size_t step, bool write)
 {
-    char *p = mmap(NULL, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, (off_t)offset);
+    char *p = mmap(place, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, (off_t)offset);
 
     if (p == MAP_FAILED)
-        return false;
+        return UINT32_MAX;
     uint64_t began = now_ns();
-    madvise(p, SIZE, MADV_POPULATE_WRITE);
-    for (unsigned i = 0; i < PAGES; i++)
-        ((volatile char *)p)[i * THAW_PAGE_SIZE] = 1;
-    cost->small = least(cost->small, (now_ns() - began) / PAGES);
-    cache_flush(p, SIZE);
-    munmap(p, SIZE);
-    return true;
+    if (write)
+        madvise(p, size, MADV_POPULATE_WRITE);
+    for (size_t i = 0; i < size; i += step) {
+        if (write)
+            ((volatile char *)p)[i] = 1;
+        else
+            (void)((volatile char *)p)[i];
+    }
+    uint64_t touched = now_ns();
+    if (write)
+        cache_flush(p, size);
+    uint64_t flushed = now_ns();
+    /* All of it, so that the table goes as well. */
+    if (mmap(place, THAW_HUGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+        MAP_FAILED)
+        return UINT32_MAX;
+    return least(UINT32_MAX - 1, now_ns() - flushed + touched - began);
 }
+
+static uint32_t minus(uint32_t a, uint32_t b) { return a > b ? a - b : 0; }
 
 bool page_cost_measure(struct page_cost *cost, int fd, uint64_t offset, uint64_t size)
 {
-    const size_t room_size = 2 * (size_t)THAW_HUGE_SIZE;
+    const size_t room_size = 3 * (size_t)THAW_HUGE_SIZE;
+    uint32_t one = UINT32_MAX, all = UINT32_MAX, read = UINT32_MAX;
     bool ok = true;
 
-    *cost = (struct page_cost){UINT32_MAX, UINT32_MAX, UINT32_MAX};
+    *cost = (struct page_cost){.huge = UINT32_MAX, .copy = UINT32_MAX};
     if (size < SIZE)
         return false;
-    char *room = mmap(NULL, room_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    char *room = mmap(NULL, room_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     char *file = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, fd, (off_t)offset);
     char *page = (char *)(((uintptr_t)room + THAW_HUGE_SIZE - 1) & ~(uintptr_t)(THAW_HUGE_SIZE - 1));
-    if (room == MAP_FAILED || file == MAP_FAILED) {
+    char *place = page + THAW_HUGE_SIZE;
+    if (room == MAP_FAILED || file == MAP_FAILED || mprotect(page, THAW_HUGE_SIZE, PROT_READ | PROT_WRITE)) {
         ok = false;
     } else {
         madvise(page, THAW_HUGE_SIZE, MADV_HUGEPAGE);
@@ -85,9 +103,16 @@ bool page_cost_measure(struct page_cost *cost, int fd, uint64_t offset, uint64_t
             cache_flush(file, SIZE);
             ok = try_huge(cost, page, fd, offset);
             cache_flush(file, SIZE);
-            ok = ok && try_small(cost, fd, offset);
+            one = least(one, try_small(place, fd, offset, THAW_PAGE_SIZE, THAW_PAGE_SIZE, true));
+            cache_flush(file, SIZE);
+            all = least(all, try_small(place, fd, offset, SIZE, THAW_PAGE_SIZE, true));
+            read = least(read, try_small(place, fd, offset, SIZE, PAGE_READ_BLOCK, false));
         }
+        ok = ok && one < UINT32_MAX && all < UINT32_MAX && read < UINT32_MAX;
     }
+    cost->small = minus(all, one) / (PAGES - 1);
+    cost->table = minus(one, cost->small);
+    cost->read = minus(read, cost->table) / (SIZE / PAGE_READ_BLOCK);
     /* Clearing 512 of them is not done in the time of a few. */
     if (cost->huge / 8 < cost->small)
         cost->huge = UINT32_MAX;

@@ -13,8 +13,11 @@
  * fault_around_bytes, unless somebody has changed it. */
 #define PAGE_READ_BLOCK (64u << 10)
 
-struct page_cost {  /* nanoseconds */
+/* Nanoseconds, with what it costs to give each back. */
+struct page_cost {
     uint32_t small; /* a page of a private mapping of a file, brought in by one call with others, and written to */
+    uint32_t read;  /* PAGE_READ_BLOCK of such a mapping, read from */
+    uint32_t table; /* a page table for them */
     uint32_t huge;  /* a huge page, touched; UINT32_MAX: there are none */
     uint32_t copy;  /* reading a small page's worth of a file into it */
 };

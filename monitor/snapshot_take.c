@@ -24,18 +24,24 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-#define CHUNK (1u << 20)
 /* The file is written in aligned pieces of this: file systems that can keep such in large pages, which are cheaper to map
  * and to read, go by the size of a write. */
 #define PIECE (4u << 20)
+/* Where so many blocks are only read, and so many of 512 pages saved in any case, all lie as in a huge page of the file. */
+#define WHOLE_WORTH 4u
+#define WHOLE_SAVED 384u
+#define WHOLE_MAX 64u
+#define OFFSET_LATER 1u /* of a region whose memory is not written yet */
 /* A gap of zero pages shorter than this stays in the file (as a hole): one mapping is cheaper than two. */
 #define ZERO_GAP 16u
 /* Pages of the training run with no more others between them become one hint. Each page written to is a copy. */
 #define HOT_GAP 0u
 #define HOT_READ_GAP 4u
 #define TRAINING_SECONDS 20
-/* A huge page is worth its copy from so many pages written on, if they would cost more (page_cost.h). Each is memory of
- * the sandbox's own, so there are few and they have to pay, unless somebody has said what the sandboxes are to be good at. */
+/* A huge page is worth its copy if what it saves would cost more (page_cost.h), which takes HUGE_LEAST pages written at the
+ * least; where costs are not known, from HUGE_WORTH on. Each is memory of the sandbox's own, so there are few and they have
+ * to pay, unless somebody has said what the sandboxes are to be good at. */
+#define HUGE_LEAST 16u
 #define HUGE_WORTH 32u
 #define HUGE_WORTH_GIVEN 16u
 #define HUGE_COUNT 2u
@@ -54,6 +60,8 @@ struct take {
     uint64_t resume;              /* read once: the kernel could change it */
     uint64_t huge[THAW_HUGE_MAX]; /* addresses of what is to be huge pages, ascending */
     uint32_t huge_count;
+    uint64_t whole[WHOLE_MAX]; /* of what is saved as the whole of a huge page, ascending */
+    uint32_t whole_count;
     struct thaw_region hint[THAW_REGION_MAX];
     uint32_t hint_count;
     XXH3_state_t *sum;
@@ -81,13 +89,19 @@ static uint64_t now_ns(clockid_t clock)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* What the kernel told apart and a mapping does not. */
+static bool region_continues(const struct thaw_region *last, const struct thaw_region *r)
+{
+    return last->kind == r->kind && r->kind <= THAW_REGION_DATA && last->prot == r->prot &&
+           last->start + last->len == r->start &&
+           (r->kind == THAW_REGION_ZERO || last->offset + last->len == r->offset);
+}
+
 static int take_add(struct take *t, struct thaw_region r)
 {
     struct thaw_region *last = t->out_count ? &t->out[t->out_count - 1] : NULL;
 
-    /* What the kernel told apart and a mapping does not. */
-    if (last && last->kind == r.kind && r.kind <= THAW_REGION_DATA && last->prot == r.prot &&
-        last->start + last->len == r.start && (r.kind == THAW_REGION_ZERO || last->offset + last->len == r.offset)) {
+    if (last && region_continues(last, &r)) {
         last->len += r.len;
         return 0;
     }
@@ -153,57 +167,65 @@ static int take_read(struct take *t, uint64_t addr, size_t n)
     return 0;
 }
 
+/* Pages of one kind that follow each other, of which the last, zeros in number, are zero and not written yet. */
+struct run {
+    struct thaw_region r;
+    uint64_t zeros;
+};
+
+static int run_end(struct take *t, struct run *run)
+{
+    struct thaw_region r = run->r, tail = r;
+    int err = 0;
+
+    if (r.kind == THAW_REGION_DATA) {
+        r.len -= run->zeros * THAW_PAGE_SIZE;
+        tail = (struct thaw_region){r.start + r.len, run->zeros * THAW_PAGE_SIZE, 0, r.prot, THAW_REGION_ZERO};
+        err = r.len ? take_add(t, r) : 0;
+    }
+    *run = (struct run){0};
+    return err || !tail.len ? err : take_add(t, tail);
+}
+
+static int take_zeros(struct take *t, uint64_t pages)
+{
+    static const uint8_t zero[THAW_PAGE_SIZE];
+    int err = 0;
+
+    for (; pages && !err; pages--)
+        err = take_write(t, zero, sizeof(zero));
+    return err;
+}
+
 /* Splits a region into runs that are zero and runs that are saved. */
 static int take_data(struct take *t, const struct thaw_region *r)
 {
-    struct thaw_region run = {0};
-    uint64_t zeros = 0; /* pages at the end of run that are zero, and not written yet */
+    struct run run = {0};
     int err = 0;
 
-    for (uint64_t done = 0; done < r->len && !err;) {
-        size_t n = r->len - done < CHUNK ? (size_t)(r->len - done) : CHUNK;
+    for (uint64_t done = 0, n; done < r->len && !err; done += n) {
+        n = r->len - done < THAW_HUGE_SIZE ? r->len - done : THAW_HUGE_SIZE;
         err = take_read(t, r->start + done, n);
         for (size_t i = 0; i < n && !err; i += THAW_PAGE_SIZE) {
             uint64_t addr = r->start + done + i;
             if (is_zero(t->buf + i)) {
-                if (!run.len) {
-                    run = (struct thaw_region){addr, THAW_PAGE_SIZE, 0, r->prot, THAW_REGION_ZERO};
-                } else {
-                    run.len += THAW_PAGE_SIZE;
-                    zeros += run.kind == THAW_REGION_DATA;
-                }
+                if (!run.r.len)
+                    run.r = (struct thaw_region){addr, 0, 0, r->prot, THAW_REGION_ZERO};
+                run.r.len += THAW_PAGE_SIZE;
+                run.zeros += run.r.kind == THAW_REGION_DATA;
                 continue;
             }
-            if (run.len && (run.kind == THAW_REGION_ZERO || zeros >= ZERO_GAP)) {
-                /* a zero run ends here; before it, maybe, a saved one */
-                uint64_t len = run.len;
-                if (run.kind == THAW_REGION_DATA) {
-                    run.len -= zeros * THAW_PAGE_SIZE;
-                    err = take_add(t, run);
-                    run = (struct thaw_region){run.start + run.len, len - run.len, 0, r->prot, THAW_REGION_ZERO};
-                }
-                err = err ? err : take_add(t, run);
-                run.len = zeros = 0;
-            }
-            if (!run.len)
-                run = (struct thaw_region){addr, 0, t->off, r->prot, THAW_REGION_DATA};
-            for (; zeros && !err; zeros--) {
-                static const uint8_t zero[THAW_PAGE_SIZE];
-                err = take_write(t, zero, sizeof(zero));
-            }
-            run.len += THAW_PAGE_SIZE;
+            if (run.r.kind == THAW_REGION_ZERO || run.zeros >= ZERO_GAP)
+                err = run_end(t, &run);
+            if (!run.r.len)
+                run.r = (struct thaw_region){addr, 0, t->off, r->prot, THAW_REGION_DATA};
+            err = err ? err : take_zeros(t, run.zeros);
+            run.zeros = 0;
+            run.r.len += THAW_PAGE_SIZE;
             err = err ? err : take_write(t, t->buf + i, THAW_PAGE_SIZE);
         }
-        done += n;
     }
-    if (!err && run.len && run.kind == THAW_REGION_DATA && zeros) {
-        struct thaw_region tail = {run.start + run.len - zeros * THAW_PAGE_SIZE, zeros * THAW_PAGE_SIZE, 0, r->prot,
-                                   THAW_REGION_ZERO};
-        run.len -= tail.len;
-        err = take_add(t, run);
-        return err ? err : take_add(t, tail);
-    }
-    return err || !run.len ? err : take_add(t, run);
+    return err || !run.r.len ? err : run_end(t, &run);
 }
 
 /* The part of r that lies in [from, to). */
@@ -230,38 +252,58 @@ static int take_huge(struct take *t, uint64_t start)
     struct thaw_region r = {start, THAW_HUGE_SIZE, 0, PROT_READ | PROT_WRITE, THAW_REGION_HUGE}, copy = {0};
     int err = take_add(t, r);
 
-    for (uint64_t done = 0; done < r.len && !err; done += CHUNK) {
-        err = take_read(t, start + done, CHUNK);
-        for (size_t i = 0; i < CHUNK && !err; i += THAW_PAGE_SIZE) {
-            uint64_t addr = start + done + i;
-            if (is_zero(t->buf + i))
-                continue;
-            if (copy.len && copy.start + copy.len != addr) {
-                err = take_add(t, copy);
-                copy.len = 0;
-            }
-            if (!copy.len)
-                copy = (struct thaw_region){addr, 0, t->off, r.prot, THAW_REGION_COPY};
-            copy.len += THAW_PAGE_SIZE;
-            err = err ? err : take_write(t, t->buf + i, THAW_PAGE_SIZE);
+    err = err ? err : take_read(t, start, THAW_HUGE_SIZE);
+    for (size_t i = 0; i < THAW_HUGE_SIZE && !err; i += THAW_PAGE_SIZE) {
+        if (is_zero(t->buf + i))
+            continue;
+        if (copy.len && copy.start + copy.len != start + i) {
+            err = take_add(t, copy);
+            copy.len = 0;
         }
+        if (!copy.len)
+            copy = (struct thaw_region){start + i, 0, t->off, r.prot, THAW_REGION_COPY};
+        copy.len += THAW_PAGE_SIZE;
+        err = err ? err : take_write(t, t->buf + i, THAW_PAGE_SIZE);
     }
     return err || !copy.len ? err : take_add(t, copy);
 }
-_Static_assert(THAW_HUGE_SIZE % CHUNK == 0, "a huge page is whole chunks");
 
-/* The first huge page that does not end before addr, or UINT64_MAX. */
-static uint64_t huge_from(const struct take *t, uint64_t addr)
+/* The first of count ascending places of huge pages that does not end before addr, or UINT64_MAX. */
+static uint64_t place_from(const uint64_t *place, uint32_t count, uint64_t addr)
 {
-    for (uint32_t i = 0; i < t->huge_count; i++)
-        if (t->huge[i] + THAW_HUGE_SIZE > addr)
-            return t->huge[i];
+    for (uint32_t i = 0; i < count; i++)
+        if (place[i] + THAW_HUGE_SIZE > addr)
+            return place[i];
     return UINT64_MAX;
+}
+
+/* The memory of whole places lies behind all the rest, in the file too at multiples of a huge page. */
+static int take_whole(struct take *t)
+{
+    uint32_t n = 0;
+    int err = 0;
+
+    for (uint32_t i = 0; i < t->out_count && !err; i++) {
+        struct thaw_region r = t->out[i], *last = n ? &t->out[n - 1] : NULL;
+        if (r.kind == THAW_REGION_DATA && r.offset == OFFSET_LATER) {
+            err = take_zeros(t, (THAW_HUGE_SIZE - t->off % THAW_HUGE_SIZE) % THAW_HUGE_SIZE / THAW_PAGE_SIZE);
+            r.offset = t->off;
+            err = err ? err : take_read(t, r.start, THAW_HUGE_SIZE);
+            err = err ? err : take_write(t, t->buf, THAW_HUGE_SIZE);
+        }
+        if (last && region_continues(last, &r))
+            last->len += r.len;
+        else
+            t->out[n++] = r;
+    }
+    t->out_count = n;
+    return err;
 }
 
 static int take_pages(struct take *t)
 {
-    uint64_t taken = 0; /* up to here by the last huge page */
+    uint64_t taken = 0; /* up to here by the last place of a huge page */
+    int err = 0;
 
     t->off = SNAPSHOT_PAGES_OFF;
     t->piece_len = 0;
@@ -272,19 +314,22 @@ static int take_pages(struct take *t)
     for (uint32_t i = 0; i < t->in_count; i++) {
         uint64_t end = t->in[i].start + t->in[i].len;
         for (uint64_t at = t->in[i].start > taken ? t->in[i].start : taken; at < end;) {
-            uint64_t huge = huge_from(t, at);
-            struct thaw_region before = region_cut(t->in[i], at, huge);
-            int err = take_region(t, &before);
-            if (!err && huge < end) {
-                err = take_huge(t, huge);
-                taken = huge + THAW_HUGE_SIZE;
+            uint64_t huge = place_from(t->huge, t->huge_count, at), whole = place_from(t->whole, t->whole_count, at);
+            uint64_t place = huge < whole ? huge : whole;
+            struct thaw_region before = region_cut(t->in[i], at, place);
+            err = take_region(t, &before);
+            if (!err && place < end) {
+                struct thaw_region r = {place, THAW_HUGE_SIZE, OFFSET_LATER, t->in[i].prot, THAW_REGION_DATA};
+                err = place == huge ? take_huge(t, huge) : take_add(t, r);
+                taken = place + THAW_HUGE_SIZE;
             }
             if (err)
                 return err;
-            at = huge < end ? taken : end;
+            at = place < end ? taken : end;
         }
     }
-    return take_flush(t);
+    err = take_whole(t);
+    return err ? err : take_flush(t);
 }
 
 static int take_finish(struct take *t, const struct sandbox *sb)
@@ -354,7 +399,7 @@ static void trained_count(struct trained *t, uint64_t addr)
 
     t->pages = at == t->at ? t->pages + 1 : 1;
     t->at = at;
-    if (t->pages < t->huge_worth)
+    if (t->pages < HUGE_LEAST)
         return;
     uint32_t least = 0;
     for (uint32_t i = 0; i < t->huge_max; i++) {
@@ -380,6 +425,14 @@ static bool hint_writes(const struct take *t, uint64_t addr)
 {
     for (uint32_t i = 0; i < t->hint_count; i++)
         if (t->hint[i].prot & PROT_WRITE && addr - t->hint[i].start < t->hint[i].len)
+            return true;
+    return false;
+}
+
+static bool hint_writes_any(const struct take *t, uint64_t place)
+{
+    for (uint32_t i = 0; i < t->hint_count; i++)
+        if (t->hint[i].prot & PROT_WRITE && region_cut(t->hint[i], place, place + THAW_HUGE_SIZE).len)
             return true;
     return false;
 }
@@ -452,6 +505,19 @@ static uint32_t huge_copied(const struct take *t, uint64_t start)
     return pages;
 }
 
+/* Whether what the huge page at start saves, pages written in it among that, is as many eighths of its price at least. */
+static bool huge_pays(const struct take *t, const struct page_cost *cost, uint64_t start, uint64_t pages,
+                      uint64_t eighths)
+{
+    uint64_t saved = cost->table + pages * cost->small;
+    uint64_t price = cost->huge + (uint64_t)huge_copied(t, start) * cost->copy;
+
+    for (uint32_t i = 0; i < t->hint_count; i++)
+        if (!(t->hint[i].prot & PROT_WRITE) && t->hint[i].start - start < THAW_HUGE_SIZE)
+            saved += cost->read;
+    return saved * 8 >= price * eighths;
+}
+
 /*
  * The trained huge pages that pay, in order of address. Where the training program is a guess they have to by an eighth;
  * where it is the user's they may cost twice what they save in it, since other runs of its kind will write to more.
@@ -466,15 +532,73 @@ static void huge_choose(struct take *t, const struct trained *trained)
 
     for (uint32_t i = 0; i < trained->huge_max; i++) {
         uint64_t at = trained->best[i].at, pages = trained->best[i].pages;
-        if (!pages)
+        if (pages < (known ? HUGE_LEAST : trained->huge_worth))
             continue;
-        if (known && pages * cost.small * 8 < (cost.huge + (uint64_t)huge_copied(t, at) * cost.copy) * eighths)
+        if (known && !huge_pays(t, &cost, at, pages, eighths))
             continue;
         uint32_t n = t->huge_count++;
         for (; n && t->huge[n - 1] > at; n--)
             t->huge[n] = t->huge[n - 1];
         t->huge[n] = at;
     }
+}
+
+/* Whether so many of the pages in buf are saved in any case that all may be. */
+static bool is_dense(const uint8_t *buf)
+{
+    uint32_t saved = 0;
+
+    for (size_t i = 0; i < THAW_HUGE_SIZE; i += THAW_PAGE_SIZE)
+        saved += !is_zero(buf + i);
+    return saved >= WHOLE_SAVED;
+}
+
+/* Whether all of it is saved, and of one region. */
+static bool can_be_whole(const struct take *t, uint64_t at)
+{
+    for (uint32_t i = 0; i < t->in_count; i++)
+        if (t->in[i].kind == THAW_REGION_DATA && region_cut(t->in[i], at, at + THAW_HUGE_SIZE).len == THAW_HUGE_SIZE)
+            return true;
+    return false;
+}
+
+static int whole_try(struct take *t, uint64_t at)
+{
+    if (t->whole_count == WHOLE_MAX || (t->whole_count && t->whole[t->whole_count - 1] >= at) || !can_be_whole(t, at) ||
+        hint_writes_any(t, at) || place_from(t->huge, t->huge_count, at) == at)
+        return 0;
+    int err = take_read(t, at, THAW_HUGE_SIZE);
+    if (!err && is_dense(t->buf))
+        t->whole[t->whole_count++] = at;
+    return err;
+}
+
+/*
+ * Memory that the run has read in many places and written to in none. What lies in the file as it does in memory, in a huge
+ * page, needs no page table and one fault if the host's page cache has it so.
+ */
+static int whole_choose(struct take *t)
+{
+    uint64_t at = 0;
+    uint32_t blocks = 0;
+    int err = 0;
+
+    for (uint32_t i = 0; i < t->hint_count && !err; i++) {
+        const struct thaw_region *h = &t->hint[i];
+        uint64_t place = h->start & ~(uint64_t)(THAW_HUGE_SIZE - 1), end = h->start + h->len;
+        if (h->prot & PROT_WRITE)
+            continue;
+        if (h->len < THAW_HUGE_SIZE) {
+            blocks = place == at ? blocks + 1 : 1;
+            at = place;
+            err = blocks == WHOLE_WORTH ? whole_try(t, at) : 0;
+            continue;
+        }
+        for (place += place < h->start ? THAW_HUGE_SIZE : 0; !err && place + THAW_HUGE_SIZE <= end;
+             place += THAW_HUGE_SIZE)
+            err = whole_try(t, place);
+    }
+    return err;
 }
 
 /* What is in the huge page needs no hint. */
@@ -661,6 +785,23 @@ static const char *take_check_list(struct take *t, uint64_t resume)
     return snapshot_table_check(t->machine, t->in, t->in_count, 0, UINT64_MAX, resume);
 }
 
+/* To the host it is one: what begins where saved memory of the same kind ends. */
+static void take_join(struct take *t)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < t->in_count; i++) {
+        const struct thaw_region r = t->in[i];
+        struct thaw_region *last = n ? &t->in[n - 1] : NULL;
+        if (last && r.kind == THAW_REGION_DATA && last->kind == r.kind && last->prot == r.prot &&
+            last->start + last->len == r.start)
+            last->len += r.len;
+        else
+            t->in[n++] = r;
+    }
+    t->in_count = n;
+}
+
 int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct thaw_error *err)
 {
     const char *path = sb->config->snapshot_to;
@@ -678,7 +819,7 @@ int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct t
     t->machine = sb->config->machine;
     t->bias = sb->memory_bias;
     t->off = SNAPSHOT_PAGES_OFF;
-    t->buf = malloc(CHUNK);
+    t->buf = malloc(THAW_HUGE_SIZE);
     t->piece = malloc(PIECE);
     t->sum = XXH3_createState();
     if (!t->buf || !t->piece || !t->sum)
@@ -695,6 +836,7 @@ int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct t
         thaw_error_set(err, 125, 0, "no snapshot: %s", wrong);
         goto out;
     }
+    take_join(t);
 
     snprintf(mem, sizeof(mem), "/proc/%d/mem", (int)sb->pid);
     t->mem = open(mem, O_RDONLY | O_CLOEXEC);
@@ -713,10 +855,10 @@ int64_t snapshot_take(struct sandbox *sb, const struct thaw_call *call, struct t
         ret = -EIO;
         goto out;
     }
-    ret = 0;
+    ret = whole_choose(t);
     for (uint32_t i = 0; i < t->huge_count; i++)
         hints_cut(t, t->huge[i]);
-    if (t->huge_count)
+    if (!ret && (t->huge_count || t->whole_count))
         ret = take_pages(t);
     ret = ret ? ret : take_finish(t, sb);
     ret = ret ? ret : take_publish(t, path, tmp, sizeof(tmp));

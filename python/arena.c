@@ -27,16 +27,23 @@
 
 /* The linker script puts it last in .bss: behind it the heap of malloc() begins, with the room and the run's arena. */
 static char core_arena[ARENA_SIZE] __attribute__((aligned(4096), section(".bss.core_arena")));
+/* The first piece of the stack that frames of Python functions lie on, which the interpreter takes from the same allocator. */
+#define STACK_SIZE (16u << 10)
+static char core_stack[STACK_SIZE] __attribute__((aligned(4096), section(".bss.core_arena")));
 static void *run_arena, *room;
 
 static PyObjectArenaAllocator arena_default;
-static bool core_used, run_used, run_open;
+static bool core_used, stack_used, run_used, run_open;
 
 static void *arena_alloc(void *ctx, size_t size)
 {
     if (size == ARENA_SIZE && !core_used) {
         core_used = true;
         return core_arena;
+    }
+    if (size == STACK_SIZE && !stack_used) {
+        stack_used = true;
+        return core_stack;
     }
     if (size == ARENA_SIZE && run_open && !run_used && run_arena != NULL) {
         run_used = true;
@@ -49,6 +56,8 @@ static void arena_free(void *ctx, void *ptr, size_t size)
 {
     if (ptr == core_arena)
         core_used = false;
+    else if (ptr == core_stack)
+        stack_used = false;
     else if (ptr == run_arena)
         run_used = false;
     else
@@ -91,6 +100,23 @@ void arena_open(void)
             void *p = PyObject_Malloc(size);
             if (p == NULL || (in_arena(p, run_arena) && begins_pool(p)))
                 break;
+        }
+}
+
+/* What was freed since then has left holes again. */
+void arena_fill(void)
+{
+    if (!run_used)
+        return;
+    for (size_t size = SMALL_STEP; size <= SMALL_MAX; size += SMALL_STEP)
+        for (int i = 0; i < GRAB_MAX; i++) {
+            void *p = PyObject_Malloc(size);
+            if (p == NULL)
+                break;
+            if (in_arena(p, run_arena)) {
+                PyObject_Free(p);
+                break;
+            }
         }
 }
 

@@ -13,6 +13,9 @@ void arena_install(void);
 /* Objects made from here on lie in the huge page, as far as that goes, and side by side. Once. */
 void arena_open(void);
 
+/* Uses up what was freed elsewhere since arena_open(). */
+void arena_fill(void);
+
 /* The same for what malloc() gives. Once, and last of all: the room is small. */
 void arena_make_room(void);
 

@@ -4,6 +4,19 @@
 static PyObject *names[NAME_COUNT];
 static PyObject *names_sys; /* sys.__dict__, borrowed */
 
+int names_begin(void)
+{
+    /* What Py_FinalizeEx() drops from sys; a name that is new would be written into the table. They stay,
+     * and are made before the library's own names are: every run writes to their reference counts. */
+    static const char *const finalize[] = {"ps1",        "ps2",       "last_type", "last_value", "last_traceback",
+                                           "path_hooks", "meta_path", "_"};
+
+    for (size_t i = 0; i < sizeof finalize / sizeof finalize[0]; i++)
+        if (PyUnicode_InternFromString(finalize[i]) == NULL)
+            return -1;
+    return 0;
+}
+
 int names_prepare(void)
 {
     static const char *const own[NAME_COUNT] = {
@@ -11,9 +24,6 @@ int names_prepare(void)
         NAMES(X)
 #undef X
     };
-    /* What Py_FinalizeEx() drops from sys; a name that is new would be written into the table. They stay. */
-    static const char *const finalize[] = {"ps1",        "ps2",       "last_type", "last_value", "last_traceback",
-                                           "path_hooks", "meta_path", "_"};
     PyObject *sys = PyImport_AddModule("sys");
 
     if (sys == NULL)
@@ -21,9 +31,6 @@ int names_prepare(void)
     names_sys = PyModule_GetDict(sys);
     for (int i = 0; i < NAME_COUNT; i++)
         if ((names[i] = PyUnicode_InternFromString(own[i])) == NULL)
-            return -1;
-    for (size_t i = 0; i < sizeof finalize / sizeof finalize[0]; i++)
-        if (PyUnicode_InternFromString(finalize[i]) == NULL)
             return -1;
     return 0;
 }

@@ -23,7 +23,11 @@ enum name {
         NAME_COUNT
 };
 
-/* Makes them, and those that CPython itself looks up in every run. Returns 0, or -1 with an exception. */
+/* Makes those that CPython itself looks up in every run. Early, so that they lie with the interpreter's own objects. Returns
+ * 0, or -1 with an exception. */
+int names_begin(void);
+
+/* Makes ours. Returns 0, or -1 with an exception. */
 int names_prepare(void);
 /* For a snapshot: has made what a first call of some functions makes for later ones. The same. */
 int names_warm(void);

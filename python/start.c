@@ -106,7 +106,7 @@ static void start_run_plain(void)
         return;
     program.name = start.argv[0];
     PyObject *stash = PyDict_New();
-    if (stash == NULL || ending_begin() < 0 || names_prepare() < 0 || program_prepare() < 0 ||
+    if (stash == NULL || ending_begin() < 0 || names_begin() < 0 || names_prepare() < 0 || program_prepare() < 0 ||
         ending_prepare(stash, START_ADDS_PLAIN) < 0)
         start_fail("cannot prepare the run");
     ending_run(program_run(&program));
@@ -172,7 +172,7 @@ static _Noreturn void start_restart(const struct request *r)
 
 static void start_prepare_snapshot(void)
 {
-    if (ending_begin() < 0)
+    if (ending_begin() < 0 || names_begin() < 0)
         start_fail("cannot prepare a snapshot");
     start_warm();
     PyObject *stash = stash_fill();
@@ -187,6 +187,7 @@ static void start_prepare_snapshot(void)
         ending_prepare(stash, START_ADDS_SNAPSHOT) < 0)
         start_fail("cannot prepare a snapshot");
     start.device = request_open();
+    arena_fill();
     arena_make_room();
 }
 

@@ -117,6 +117,40 @@ print(ctypes.string_at(a, 1))'
     is "thaw: no snapshot $HOME/.local/share/thaw/snapshots/failing.snap was made: the training program failed"
     [ ! -e "$HOME/.local/share/thaw/snapshots/failing.snap" ]
 }
+
+@test "--train: what a typical program only reads lies in the file as in memory, and is what it was" {
+    cat >prepare.py <<'END'
+import builtins, hashlib, mmap, os
+builtins.data = mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+for i in range(16):
+    data[i << 20 : i + 1 << 20] = os.urandom(1 << 20)
+builtins.digest = hashlib.sha256(data).hexdigest()
+END
+    echo 'print(sum(data[::4096]))' >job.py
+    cat >check.py <<'END'
+import hashlib
+assert hashlib.sha256(data).hexdigest() == digest
+for at in range(100, len(data), 300000):
+    byte = data[at]
+    data[at] = byte ^ 255
+    assert hashlib.sha256(data).hexdigest() != digest
+    data[at] = byte
+assert hashlib.sha256(data).hexdigest() == digest
+data[:] = bytes(len(data))
+print("what it was")
+END
+    thaw snapshot create read --warm prepare.py --train job.py
+    thaw snapshot verify read
+    for i in 1 2; do
+        run thaw run --snapshot read check.py
+        is "what it was"
+    done
+    if thaw snapshot inspect read | grep -q 'machine *process'; then
+        # On both sides multiples of 2 MiB, of address and of offset.
+        [ "$(thaw snapshot inspect --map read | grep -cE '^[0-9a-f]+[02468ace]00000-.* data +[0-9a-f]*[02468ace]00000 ')" -ge 1 ]
+    fi
+}
+
 @test "each start has its own randomness, environment and time, whatever the warm code made" {
     thaw snapshot create warm --image python --warm 'import random, uuid, tempfile, os, time; random.random(); t = time.time()'
     for i in 1 2; do
