@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_READ 22
 #define MADV_POPULATE_WRITE 23
 #endif
 
@@ -52,10 +53,11 @@ static bool try_huge(struct page_cost *cost, char *page, int fd, uint64_t offset
     return n == SIZE;
 }
 
-/* Nanoseconds that the file's first pages cost at a place with no page table yet, whoever touches each step-th of them;
- * UINT32_MAX: no memory. */
-static uint32_t try_small(char *place, int fd, uint64_t offset, size_t size, size_t step, bool write)
+/* Nanoseconds that the file's first pages cost at a place with no page table yet: all of size written to, or one in each
+ * PAGE_READ_BLOCK read, brought in as a restore does. UINT32_MAX: no memory. */
+static uint32_t try_small(char *place, int fd, uint64_t offset, size_t size, bool write)
 {
+    const size_t step = write ? THAW_PAGE_SIZE : PAGE_READ_BLOCK;
     char *p = mmap(place, SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, fd, (off_t)offset);
 
     if (p == MAP_FAILED)
@@ -64,10 +66,12 @@ static uint32_t try_small(char *place, int fd, uint64_t offset, size_t size, siz
     if (write)
         madvise(p, size, MADV_POPULATE_WRITE);
     for (size_t i = 0; i < size; i += step) {
-        if (write)
+        if (write) {
             ((volatile char *)p)[i] = 1;
-        else
+        } else {
+            madvise(p + i, THAW_PAGE_SIZE, MADV_POPULATE_READ);
             (void)((volatile char *)p)[i];
+        }
     }
     uint64_t touched = now_ns();
     if (write)
@@ -103,10 +107,10 @@ bool page_cost_measure(struct page_cost *cost, int fd, uint64_t offset, uint64_t
             cache_flush(file, SIZE);
             ok = try_huge(cost, page, fd, offset);
             cache_flush(file, SIZE);
-            one = least(one, try_small(place, fd, offset, THAW_PAGE_SIZE, THAW_PAGE_SIZE, true));
+            one = least(one, try_small(place, fd, offset, THAW_PAGE_SIZE, true));
             cache_flush(file, SIZE);
-            all = least(all, try_small(place, fd, offset, SIZE, THAW_PAGE_SIZE, true));
-            read = least(read, try_small(place, fd, offset, SIZE, PAGE_READ_BLOCK, false));
+            all = least(all, try_small(place, fd, offset, SIZE, true));
+            read = least(read, try_small(place, fd, offset, SIZE, false));
         }
         ok = ok && one < UINT32_MAX && all < UINT32_MAX && read < UINT32_MAX;
     }

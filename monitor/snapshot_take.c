@@ -89,11 +89,16 @@ static uint64_t now_ns(clockid_t clock)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
+/* Memory of the same kind that begins where the other ends. */
+static bool region_adjoins(const struct thaw_region *last, const struct thaw_region *r)
+{
+    return last->kind == r->kind && last->prot == r->prot && last->start + last->len == r->start;
+}
+
 /* What the kernel told apart and a mapping does not. */
 static bool region_continues(const struct thaw_region *last, const struct thaw_region *r)
 {
-    return last->kind == r->kind && r->kind <= THAW_REGION_DATA && last->prot == r->prot &&
-           last->start + last->len == r->start &&
+    return region_adjoins(last, r) && r->kind <= THAW_REGION_DATA &&
            (r->kind == THAW_REGION_ZERO || last->offset + last->len == r->offset);
 }
 
@@ -785,7 +790,7 @@ static const char *take_check_list(struct take *t, uint64_t resume)
     return snapshot_table_check(t->machine, t->in, t->in_count, 0, UINT64_MAX, resume);
 }
 
-/* To the host it is one: what begins where saved memory of the same kind ends. */
+/* Adjoining memory that is saved is one, wherever the kernel has it from. */
 static void take_join(struct take *t)
 {
     uint32_t n = 0;
@@ -793,8 +798,7 @@ static void take_join(struct take *t)
     for (uint32_t i = 0; i < t->in_count; i++) {
         const struct thaw_region r = t->in[i];
         struct thaw_region *last = n ? &t->in[n - 1] : NULL;
-        if (last && r.kind == THAW_REGION_DATA && last->kind == r.kind && last->prot == r.prot &&
-            last->start + last->len == r.start)
+        if (last && r.kind == THAW_REGION_DATA && region_adjoins(last, &r))
             last->len += r.len;
         else
             t->in[n++] = r;
