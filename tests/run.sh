@@ -51,6 +51,7 @@ suite() {
     "$@" >"$out" 2>&1
     status=$?
     [ -z "${THAW_TEST_LOG:-}" ] || { printf '# %s\n' "$name"; cat "$out"; } >>"$THAW_TEST_LOG"
+    sed -i 's/^not ok \(.*# SKIP\)/ok \1/' "$out" # as cmocka says it
     ok=$(grep -c '^ok ' "$out")
     skip=$(grep -ci '^ok .*# skip' "$out")
     bad=$(grep -c '^not ok ' "$out")

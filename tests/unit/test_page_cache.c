@@ -70,8 +70,8 @@ static bool drop(void)
 
     for (int i = 0; i < 100; i++) {
         posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-        if (!resident())
-            return !page_cache_read(fd, &c, 1, SIZE - 1) && errno == EAGAIN;
+        if (!resident() && !page_cache_read(fd, &c, 1, SIZE - 1) && errno == EAGAIN)
+            return true;
         usleep(10000);
     }
     return false;
