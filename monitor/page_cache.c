@@ -53,11 +53,11 @@ void page_cache_huge(int fd, uint64_t off, uint64_t len)
 
 struct prepare {
     int fd;
-    uint64_t start, end; /* what is to be read next, of whole huge pages; end 0: nothing */
-    uint64_t done;       /* bytes so far */
+    uint64_t done; /* bytes so far */
+    bool begun;
 };
 
-/* To look has the host begin to read there, a little and in small pages: these have to have come before they can go. */
+/* To look has the host begin to read there, in small pages: these have to have come before they can go. */
 static bool is_cold(int fd, uint64_t off)
 {
     char c = 0;
@@ -65,27 +65,30 @@ static bool is_cold(int fd, uint64_t off)
     return !page_cache_read(fd, &c, 1, off) && errno == EAGAIN && pread(fd, &c, 1, (off_t)off) == 1;
 }
 
-static void prepare_flush(struct prepare *p)
+/* No reading ahead of what is looked at: it would come in small pages as well, which then count as being there. A mapping
+ * that asks for huge pages has them read all the same. */
+static void prepare_begin(struct prepare *p)
 {
-    if (p->end)
-        page_cache_huge(p->fd, p->start, p->end - p->start);
-    p->done += p->end - p->start;
-    p->start = p->end = 0;
+    posix_fadvise(p->fd, 0, 0, POSIX_FADV_RANDOM);
+    p->begun = true;
 }
 
+static void prepare_end(const struct prepare *p)
+{
+    if (p->begun)
+        posix_fadvise(p->fd, 0, 0, POSIX_FADV_NORMAL);
+}
+
+/* Each piece at once: to look at another can have the host read ahead here, around the small page. */
 static void prepare_add(struct prepare *p, uint64_t off, uint64_t len)
 {
     if (len > PREPARE_MAX)
         len = PREPARE_MAX;
-    for (uint64_t at = off & ~(HUGE - 1); at < off + len; at += HUGE) {
-        if ((at >= p->start && at < p->end) || p->done + (p->end - p->start) >= PREPARE_MAX ||
-            !is_cold(p->fd, at < off ? off : at))
+    for (uint64_t at = off & ~(HUGE - 1); at < off + len && p->done < PREPARE_MAX; at += HUGE) {
+        if (!is_cold(p->fd, at < off ? off : at))
             continue;
-        if (at != p->end || !p->end) {
-            prepare_flush(p);
-            p->start = at;
-        }
-        p->end = at + HUGE;
+        page_cache_huge(p->fd, at, HUGE);
+        p->done += HUGE;
     }
 }
 
@@ -107,6 +110,7 @@ static void prepare_hints(struct prepare *p, const struct snapshot *s, uint32_t 
         if (first) {
             if (!is_cold(p->fd, off)) /* then the rest is there too, as a rule */
                 return;
+            prepare_begin(p);
             page_cache_huge(p->fd, off, 1);
             first = false;
         }
@@ -119,14 +123,15 @@ void page_cache_prepare(const struct snapshot *s, int image_fd)
     struct prepare file = {.fd = s->fd}, image = {.fd = image_fd};
 
     if (s->cold) {
+        prepare_begin(&file);
         for (uint32_t i = 0; i < s->region_count; i++)
             if (s->regions[i].kind == THAW_REGION_COPY)
                 prepare_add(&file, s->regions[i].offset, s->regions[i].len);
         prepare_hints(&file, s, THAW_REGION_DATA, false);
-        prepare_flush(&file);
+        prepare_end(&file);
     }
     if (image_fd >= 0) {
         prepare_hints(&image, s, THAW_REGION_IMAGE, true);
-        prepare_flush(&image);
+        prepare_end(&image);
     }
 }
