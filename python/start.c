@@ -96,6 +96,18 @@ static PyStatus start_configure_plain(PyConfig *config)
     return status;
 }
 
+/* start.words has only what the words and the environment say of it; a ._pth file beside the program says so too. */
+static bool start_is_path_safe(void)
+{
+    PyObject *flags = PySys_GetObject("flags"); /* borrowed */
+    PyObject *flag = flags != NULL ? PyObject_GetAttrString(flags, "safe_path") : NULL;
+    if (flag == NULL)
+        start_fail("sys.flags has no safe_path");
+    bool safe = flag == Py_True;
+    Py_DECREF(flag);
+    return safe;
+}
+
 /* The same as Py_RunMain(), but with an ending that costs less. */
 static void start_run_plain(void)
 {
@@ -105,6 +117,7 @@ static void start_run_plain(void)
     if (!ours)
         return;
     program.name = start.argv[0];
+    program.safe_path = start_is_path_safe();
     PyObject *stash = PyDict_New();
     if (stash == NULL || ending_begin() < 0 || names_begin() < 0 || names_prepare() < 0 || program_prepare() < 0 ||
         ending_prepare(stash, START_ADDS_PLAIN) < 0)
