@@ -89,6 +89,20 @@ EOF
     is "['-c', 'a']"
 }
 
+@test "a program started beside a ._pth file has sys.path as that says, and nothing before" {
+    cat >pth.py <<'EOF'
+import os, subprocess, sys
+os.symlink(sys.executable, "/tmp/python3")
+with open("/tmp/python3._pth", "w") as f:
+    f.write(os.path.dirname(os.__file__) + "\n")
+print(subprocess.check_output(["/tmp/python3", "-c", "import sys; print(sys.path == [sys.argv[1]])", os.path.dirname(os.__file__)], text=True), end="")
+EOF
+    for cold in --cold ""; do
+        run --separate-stderr start $cold pth.py
+        is True
+    done
+}
+
 @test "OpenSSL's and SQLite's generators are renewed in each start" {
     start --env THAW_WARM='
 import ssl, sqlite3
